@@ -11,7 +11,7 @@ import { freshDataDir, spawnNode, untilReady } from "../harness/node-process.mjs
 import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
 
 const DEADLINE_MS = 60_000;
-const EARLIER = { PYROMESH_TEST_FORMATS: "record=1" };
+const EARLIER = { PYROMESH_TEST_FORMATS: "record=1,head=3" };
 const PUSH_PAUSE_MS = 20;
 
 describe("a rolling upgrade", function () {
@@ -160,7 +160,7 @@ describe("a rolling upgrade", function () {
     await restart(1, {});
     expect(await recordFormat(1)).to.deep.include({ version: 1, heldBackBy: ["node-2"] });
     for (const index of [0, 1]) {
-      expect(readFileSync(path.join(dirOf(index), "head/format"), "utf8")).to.include("record 1\n");
+      expect(readFileSync(path.join(dirOf(index), "head/format"), "utf8")).to.equal("pyromesh head format 3\nrecord 1\n");
       expect(recordsInLog(index)[1], "records of version 2").to.equal(0);
     }
 
@@ -168,7 +168,7 @@ describe("a rolling upgrade", function () {
     await restart(2, {});
     await until(async () => (await Promise.all([0, 1, 2].map(recordFormat))).every(({ version }) => version === 2), "the newer version is not written");
     for (const index of [0, 1, 2]) {
-      expect(readFileSync(path.join(dirOf(index), "head/format"), "utf8")).not.to.include("record 1");
+      expect(readFileSync(path.join(dirOf(index), "head/format"), "utf8")).to.equal("pyromesh head format 4\n");
       await until(() => recordsInLog(index)[1] > 0, "no record of version 2 came");
     }
     await nodes[0].logged(/every member reads a newer version of a format/);
@@ -180,7 +180,7 @@ describe("a rolling upgrade", function () {
     await node.stop();
     const before = everything(dirOf(2));
     const refusal = await spawn(2, EARLIER).then(() => "it started", (error) => error.message);
-    expect(refusal).to.include("HEAD_FORMAT_NEWER").and.match(/data of format \\*"record\\*" of version 2, this version reads up to 1: run the newer version on it; nothing was changed/);
+    expect(refusal).to.include("HEAD_FORMAT_NEWER").and.match(/head format 4, this version reads up to 3: run the newer version on it; nothing was changed/);
     expect(everything(dirOf(2))).to.deep.equal(before);
     await start(2, {});
 

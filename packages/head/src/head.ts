@@ -44,7 +44,8 @@ import type { EntryFilter } from "./state/entry-filter.ts";
 import { isOwnFilter, matcherOf } from "./state/entry-filter.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
 import { planRelease } from "./state/leaving.ts";
-import type { FoundNotes, LeavingNote } from "./state/notes.ts";
+import { noteOps } from "./state/notes.ts";
+import type { BegunNotes, FoundNotes, LeavingNote } from "./state/notes.ts";
 import { duplicateOf, placeIn } from "./state/placing.ts";
 import { collectPage } from "./state/record-columns.ts";
 import type { CollectFilter, RecordColumns } from "./state/record-columns.ts";
@@ -76,7 +77,7 @@ export class Head {
   #state: HeadState | undefined;
   #ownSinceMs: number | undefined;
   /** Those that the start found, until they are asked for. */
-  #notes: FoundNotes & { readonly hasMark: boolean } = NO_NOTES;
+  #notes: FoundNotes & { readonly markMs: number | undefined } = NO_NOTES;
   #isClosed = false;
   readonly #dueAfterMs: number;
   readonly #versions: VersionMark | undefined;
@@ -181,9 +182,10 @@ export class Head {
     this.#found = undefined;
     const { clock, logger } = this.#modules;
     const startMs = clock.monotonicMs();
-    const { hasNotesMark: hasMark, isEmpty, notes: entries } = found.structure;
+    const { isEmpty, notedSinceMs: markMs, notes: entries } = found.structure;
     // Of a store that has written nothing yet nothing has left.
-    this.#notes = { entries, hasMark, isWhole: !found.plan.isDamaged && (hasMark || (isEmpty && found.checkpoint === undefined)) };
+    const sinceMs = markMs ?? (isEmpty && found.checkpoint === undefined ? 0 : undefined);
+    this.#notes = { entries, markMs, sinceMs: found.plan.isDamaged ? undefined : sinceMs };
     const { state, repairing, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger, visit, onProgress });
 
     // 1. The loss is reported before it is repaired, so that the start after a crash in between finds it again.
@@ -497,28 +499,32 @@ export class Head {
     });
   }
 
+  /** The notes that the store has. Read them after the replay, and before `beginNotes` and `endNotes`. */
+  get foundNotes(): FoundNotes {
+    return this.#notes;
+  }
+
   /**
-   * From now on `release` and `unseal` are given notes. Resolves with those that the store has, once that is on disk. Call it once, after the replay and before
-   * anything leaves.
+   * Call it where `release` and `unseal` are given notes from now on, after `holdVersions` of the head's newest format: an earlier build would not keep them. It is on
+   * disk once the promise resolves. Writes nothing where the store says so already.
    */
-  beginNotes(): Promise<FoundNotes> {
+  beginNotes({ notes, sinceMs }: BegunNotes): Promise<void> {
+    assert(this.#versions === undefined || (this.heldVersions["head"] ?? 0) >= NOTES_FORMAT, "the data directory says that it may have notes");
     return this.#job(async () => {
-      const { entries, hasMark, isWhole } = this.#notes;
-      this.#notes = { ...NO_NOTES, hasMark: true };
-      if (!hasMark) {
-        const mark = encodeNotesMark();
-        await this.#writer.write({ ops: [{ kind: "put", ...mark }], probe: whenSame(mark), apply: () => {} });
-      }
-      return { entries, isWhole };
+      const { markMs } = this.#notes;
+      this.#notes = NO_NOTES;
+      if (markMs !== undefined && markMs >= sinceMs) return;
+      const mark = encodeNotesMark(sinceMs);
+      await this.#writer.write({ ops: [...notes.flatMap((note) => [...noteOps(note)]), { kind: "put", ...mark }], probe: whenSame(mark), apply: () => {} });
     });
   }
 
   /** Nothing is noted: forgets the notes that the store has, which would say less than the truth from now on. Writes nothing where there are none. */
   endNotes(): Promise<void> {
     return this.#job(async () => {
-      const { entries, hasMark } = this.#notes;
+      const { entries, markMs } = this.#notes;
       this.#notes = NO_NOTES;
-      if (!hasMark && entries.size === 0) return;
+      if (markMs === undefined && entries.size === 0) return;
       const keys = [META_NOTES, ...Array.from(entries.keys(), noteKey)];
       await this.#writer.write({ ops: keys.map((key) => ({ kind: "delete", key })), probe: whenAbsent(META_NOTES), apply: () => {} });
     });
@@ -760,7 +766,9 @@ const DUE_AFTER_MS = 30_000;
 /** Records that one batch releases: appends wait for it. */
 const RELEASE_COUNT_MAX = 1024;
 const NO_STORES: readonly Uint8Array[] = [];
-const NO_NOTES = { entries: new Map<string, Uint8Array>(), isWhole: false, hasMark: false };
+const NO_NOTES = { entries: new Map<string, Uint8Array>(), markMs: undefined, sinceMs: undefined };
+/** The first format of the head that has notes. */
+const NOTES_FORMAT = 4;
 
 function copyOf({ key, bytes }: SealedSegment): SealedSegment {
   return { key, bytes: Uint8Array.from(bytes) };

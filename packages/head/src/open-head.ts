@@ -1,12 +1,11 @@
 /** Opens a head on a disk, or in a folder of the file system. */
 import type { DiskUse } from "./disk/disk-budget.ts";
 import { planOpening, usableBudget } from "./disk/disk-plan.ts";
-import { FORMAT_VERSION } from "./entries/meta-entry.ts";
 import { Head } from "./head.ts";
 import type { HeadModules, HeadOptions } from "./head-modules.ts";
 import { folderDisk } from "./head-disk.ts";
 import type { FolderDiskOptions, HeadDisk } from "./head-disk.ts";
-import { checkHeadFormat, highest, USUAL_VERSIONS, VersionMark, writeHeadFormat } from "./recovery/format-file.ts";
+import { checkHeadFormat, highest, READ_VERSIONS, USUAL_VERSIONS, VersionMark, writeHeadFormat } from "./recovery/format-file.ts";
 import type { HeldVersions } from "./recovery/format-file.ts";
 
 export interface OpenHeadModules extends Omit<HeadModules, "opener" | "checkpoint" | "quarantineFile" | "measureDisk" | "versionsOf"> {
@@ -29,7 +28,7 @@ export function openHead({ dir, sealedDir, ...options }: OpenHeadOptions, module
 }
 
 /** Throws `HEAD_FORMAT_NEWER`, and `HEAD_LOCKED` when another process holds the disk. Call `replay` next. */
-export async function openHeadOn(disk: HeadDisk, { readVersions = USUAL_VERSIONS, writtenVersions = USUAL_VERSIONS, ...options }: OpenOptions, { signal, ...modules }: OpenHeadModules): Promise<Head> {
+export async function openHeadOn(disk: HeadDisk, { readVersions = READ_VERSIONS, writtenVersions = USUAL_VERSIONS, ...options }: OpenOptions, { signal, ...modules }: OpenHeadModules): Promise<Head> {
   // 1. Before anything is touched.
   const found = await checkHeadFormat(disk, readVersions);
   const budget = await findBudget(disk, options, modules);
@@ -42,7 +41,7 @@ export async function openHeadOn(disk: HeadDisk, { readVersions = USUAL_VERSIONS
       { ...options, ...budget, diskPlan },
       {
         ...modules,
-        versionsOf: ({ isFresh }) => new VersionMark(disk, found === undefined && isFresh ? writtenVersions : highest(found?.held ?? USUAL_VERSIONS, writtenVersions)),
+        versionsOf: ({ isFresh }) => new VersionMark(disk, found === undefined && isFresh ? writtenVersions : highest(found ?? USUAL_VERSIONS, writtenVersions)),
         opener: disk.opener({ writeBufferBytes: diskPlan.writeBufferBytes, signal }),
         checkpoint,
         quarantineFile: disk.quarantineFile,
@@ -55,7 +54,7 @@ export async function openHeadOn(disk: HeadDisk, { readVersions = USUAL_VERSIONS
   }
   // 2. Before the replay writes the first entry of this format.
   try {
-    if (found?.head !== FORMAT_VERSION || !areEqual(found.held, head.heldVersions)) await writeHeadFormat(disk, head.heldVersions);
+    if (found === undefined || !areEqual(found, head.heldVersions)) await writeHeadFormat(disk, head.heldVersions);
   } catch (cause) {
     await head.close();
     throw cause;

@@ -130,7 +130,7 @@ export class ComposedNode {
     const { clock, disk, metrics, openBucket } = this.#world;
     const formats = this.#world.formats ?? BUILD_FORMATS;
     // A member writes the oldest versions at first: it does not know yet what the others read.
-    const versions = { readVersions: heldVersions(formats, "reads"), writtenVersions: heldVersions(formats, config.clusterName === undefined ? "reads" : "writesFrom") };
+    const versions = { readVersions: heldVersions(formats, "reads"), writtenVersions: { ...heldVersions(formats, config.clusterName === undefined ? "reads" : "writesFrom"), head: formats.head.writesFrom } };
     const space = new DataDisk({ metrics, measure: () => disk.measure() });
     return new Node(config, {
       ...this.#world,

@@ -16,7 +16,7 @@ import { assert, CodedError, messageOf, toHex, Turns, unavailable, untilAborted 
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource, readReplication } from "@pyromesh/block";
-import type { FoundNotes, Head, HeadModules } from "@pyromesh/head";
+import type { FoundNotes, Head, HeadModules, HeldVersions } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
 import { BucketLink } from "./background/bucket-link.ts";
 import { Flusher } from "./background/flusher.ts";
@@ -113,6 +113,8 @@ export interface OpenedNodeModules extends Omit<NodeModules, "openBucket" | "ope
 interface Engines {
   readonly cluster: Cluster;
   readonly versions: VersionGate;
+  /** Where the data directory may have notes of what leaves the head; before anything does. */
+  readonly beginNotes: () => Promise<void>;
   /** Undefined: the node is alone. */
   readonly member: Member | undefined;
   readonly bucket: Bucket;
@@ -381,10 +383,11 @@ export class Node {
       formats: memberFormats(this.#modules.formats ?? BUILD_FORMATS, head.heldVersions),
     });
     if (joined !== undefined) this.#closers.push(() => joined.stop());
+    const notes = joined && head.foundNotes;
     // What leaves the head of a node alone is not noted: nobody asks for it. Where it becomes a member again, its memory begins anew.
-    const notes = joined && (await head.beginNotes());
     if (joined === undefined) await head.endNotes();
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes, notes }, joined);
+    await engines.beginNotes();
     late.engines = engines;
     // After a loss in the head, a file that it does not name may be the only copy of its records.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
@@ -403,7 +406,18 @@ export class Node {
         { name: httpAddress, clusterName: config.clusterName ?? "", bootId: toHex(random.bytes(16)), httpAddress, build: this.#modules.buildInfo.version, formats: this.#modules.formats },
         () => head.storeId,
       );
-    const versions = new VersionGate({ ...this.#modules, cluster, head, promise: joined && ((formats) => joined.promise(formats)) });
+    // Notes are of the head's newest format, so they begin once the data directory says that it may have it.
+    let areNotesBegun = false;
+    const beginNotes = async (): Promise<void> => {
+      if (segmentMemory === undefined || areNotesBegun || (head.heldVersions["head"] ?? 0) < BUILD_FORMATS.head.reads) return;
+      await head.beginNotes(segmentMemory.releasedInto.beginNoting());
+      areNotesBegun = true;
+    };
+    const holdVersions = async (held: HeldVersions): Promise<void> => {
+      await head.holdVersions(held);
+      await beginNotes();
+    };
+    const versions = new VersionGate({ ...this.#modules, cluster, head: { holdVersions }, promise: joined && ((formats) => joined.promise(formats)) });
     this.#closers.push(() => Promise.resolve(versions.stop()));
     const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
@@ -468,7 +482,7 @@ export class Node {
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { cluster, versions, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer: writing.writer, reader };
+    return { cluster, versions, beginNotes, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer: writing.writer, reader };
   }
 
   #composeMember(cluster: JoinedCluster, parts: Pick<MemberModules, "catalog" | "flusher" | "generations" | "head" | "link" | "local" | "segmentMemory" | "source" | "versions">): Member {

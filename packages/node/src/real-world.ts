@@ -61,7 +61,7 @@ function formatsOfBuild(): BuildFormats {
   const formats = { ...BUILD_FORMATS };
   for (const one of (process.env["PYROMESH_TEST_FORMATS"] ?? "").split(",")) {
     const [name, version] = one.split("=");
-    if (name === "record") formats.record = { writesFrom: Math.min(formats.record.writesFrom, Number(version)), reads: Number(version) };
+    if (name === "record" || name === "head") formats[name] = { writesFrom: Math.min(formats[name].writesFrom, Number(version)), reads: Number(version) };
   }
   return formats;
 }

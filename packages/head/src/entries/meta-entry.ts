@@ -1,10 +1,10 @@
 /**
  * Entries about the whole store, under `m/`, and the next ordinal of a window, under `o/`.
  *
- *   m/store           | crc32 | format version u8, 2 to 4 | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
+ *   m/store           | crc32 | format version u8, 2 or 3 (4 was written for a while) | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
  *                     format 1: | crc32 | 1 | store id 16 |
  *   m/bucket          | crc32 | version u8 | bucket id text | cluster name text |
- *   m/notes           | crc32 | version u8 |        there: every object that records went into since then has a note
+ *   m/notes           | crc32 | version u8 | since ms uvarint |      every object that records went into since then, by the wall clock, has a note; 0 or absent: ever
  *   m/retired         | crc32 | ranges of commit numbers whose content left this store on purpose |
  *   m/ordinal-floor   | crc32 | uvarint: no new ordinal is below it |      written by format 1 only
  *   o/... and l/...   | crc32 | uvarint: next ordinal |
@@ -15,7 +15,10 @@ import { formerOrdinalKey, META_BUCKET, META_NOTES, META_RETIRED, META_ORDINAL_F
 import { NumberRanges } from "./number-ranges.ts";
 import type { StoreEntry } from "./store.ts";
 
+/** The newest format that this build reads, and writes where every member of the cluster reads it: with notes. */
 export const FORMAT_VERSION = 4;
+/** What it writes otherwise: without notes. */
+export const FORMAT_VERSION_MIN = 3;
 export const STORE_ID_BYTES = 16;
 
 export interface StoreMark {
@@ -27,7 +30,7 @@ export interface StoreMark {
 }
 
 export function encodeStoreMark({ storeId, isFirstFormat, formerIds }: StoreMark): StoreEntry {
-  const writer = new ByteWriter().u8(FORMAT_VERSION).raw(storeId).u8(isFirstFormat ? 1 : 0).uvarint(formerIds.length);
+  const writer = new ByteWriter().u8(FORMAT_VERSION_MIN).raw(storeId).u8(isFirstFormat ? 1 : 0).uvarint(formerIds.length);
   for (const formerId of formerIds) writer.raw(formerId);
   return wrapped(META_STORE, writer);
 }
@@ -71,15 +74,16 @@ export function decodeBucketMark(value: Uint8Array): BucketMark {
   return { bucketId: reader.text(), clusterName: reader.text() };
 }
 
-export function encodeNotesMark(): StoreEntry {
-  return wrapped(META_NOTES, new ByteWriter().u8(1));
+export function encodeNotesMark(sinceMs: number): StoreEntry {
+  return wrapped(META_NOTES, new ByteWriter().u8(1).uvarint(sinceMs));
 }
 
-/** Throws `CorruptionError`. */
-export function checkNotesMark(value: Uint8Array): void {
+/** Since when notes are kept, by the wall clock; 0: ever. Throws `CorruptionError`. */
+export function decodeNotesMark(value: Uint8Array): number {
   const reader = new ByteReader(unwrap(META_NOTES, value), "entry m/notes");
   const version = reader.u8();
   if (version !== 1) reader.fail("version 1", `${version}`);
+  return reader.remaining === 0 ? 0 : reader.uvarint();
 }
 
 export function encodeRetired(retired: NumberRanges): StoreEntry {

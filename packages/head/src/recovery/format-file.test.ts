@@ -7,7 +7,7 @@ import { Metrics, seededRandom, silentLogger, systemClock, toHex } from "@pyrome
 import { folderDisk } from "../head-disk.ts";
 import type { HeadDisk } from "../head-disk.ts";
 import { openHead, openHeadOn } from "../open-head.ts";
-import { USUAL_VERSIONS } from "./format-file.ts";
+import { READ_VERSIONS, USUAL_VERSIONS } from "./format-file.ts";
 import type { Head } from "../head.ts";
 import { makeRecord, numberOf, replayHead } from "../testing/fixtures.ts";
 
@@ -72,7 +72,7 @@ describe("the format file", function () {
   /** Of a member that is to write record version 1 at first. */
   const openAsMember = (reads = 2): Promise<Head> => {
     const modules = { clock: systemClock, random: seededRandom(7), logger: silentLogger, metrics: new Metrics() };
-    const versions = { readVersions: { ...USUAL_VERSIONS, record: reads }, writtenVersions: { ...USUAL_VERSIONS, record: 1 } };
+    const versions = { readVersions: { ...READ_VERSIONS, record: reads }, writtenVersions: { ...USUAL_VERSIONS, record: 1 } };
     return openHeadOn(folderDisk({ dir }, modules), { diskBudgetBytes: 1 << 30, ...versions }, modules);
   };
   /** Bytes that begin as those of a record of this version. */
@@ -87,8 +87,10 @@ describe("the format file", function () {
     const appends = [2, 3].map((number) => head.append(recordOfVersion(number, 2)));
     await Promise.all(appends);
     expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\n");
+    await head.holdVersions({ head: 4 });
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 4\n");
     await head.holdVersions({ segment: 2 });
-    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\nsegment 2\n");
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 4\nsegment 2\n");
     await head.close();
     const before = await everything();
     expect(await codeOf(openAsMember()), "segments of version 2 are not read").equal("HEAD_FORMAT_NEWER");
@@ -128,7 +130,7 @@ describe("the format file", function () {
   it("is made with the directory, and again where it is missing or cannot be read", async () => {
     await fill();
     const wanted = await readFile(formatPath(), "utf8");
-    expect(wanted).equal("pyromesh head format 4\n");
+    expect(wanted).equal("pyromesh head format 3\n");
     for (const text of [undefined, "", "noise", "pyromesh head format 1\n", "pyromesh head format 2\n"]) {
       if (text === undefined) await rm(formatPath());
       else await writeFile(formatPath(), text);
@@ -163,7 +165,7 @@ describe("the format file", function () {
     await head.close();
     const again = await replayHead(await open());
     expect([again.replayed.length, again.quarantinedCount]).deep.equal([10, 0]);
-    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 4\n");
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\n");
     await again.head.close();
   });
 
@@ -177,6 +179,6 @@ describe("the format file", function () {
     const [cut] = head.cuts();
     expect((await head.nextOrdinals(cut!.cutId))!.map(({ ordinal }) => ordinal)).deep.equal([1]);
     await head.close();
-    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 4\n");
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\n");
   });
 });

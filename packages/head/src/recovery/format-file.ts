@@ -2,7 +2,7 @@
  * The file `format` beside LevelDB: which formats the data directory may hold, told without opening it.
  *
  *   pyromesh head format 4
- *   record 1                    a line for each format of which it holds another version than is usual for this head format
+ *   record 1                    a line for each other format of which it holds another version than is usual
  *
  * Opening a store takes its lock, salvages its tables and may repair it, and each of these changes files. So a directory of a later format must be recognised
  * before that. Later head formats may add other lines and keep the first. Format 1 has no such file: the entry `m/store` names its format.
@@ -13,7 +13,7 @@
 import { join } from "node:path";
 import { CodedError, encodeUtf8 } from "@pyromesh/base";
 import type { AtomicFile } from "@pyromesh/base";
-import { FORMAT_VERSION } from "../entries/meta-entry.ts";
+import { FORMAT_VERSION, FORMAT_VERSION_MIN } from "../entries/meta-entry.ts";
 
 export interface FormatPlace {
   /** The folder that the file lies in, for people. */
@@ -21,31 +21,32 @@ export interface FormatPlace {
   readonly formatFile: AtomicFile;
 }
 
-/** By the name of the format; those of package ring, except "head". */
+/** By the name of the format, as package ring has them. "head": of the head's own entries. */
 export type HeldVersions = Readonly<Record<string, number>>;
 
 /** What a directory may hold whose file has no lines for them: what builds wrote before there were such lines. */
-export const USUAL_VERSIONS: HeldVersions = { record: 2, normalisation: 2, segment: 1, partial: 1 };
-
-export interface FoundFormat {
-  readonly head: number;
-  readonly held: HeldVersions;
-}
+export const USUAL_VERSIONS: HeldVersions = { head: FORMAT_VERSION_MIN, record: 2, normalisation: 2, segment: 1, partial: 1 };
 
 /** What the file says; undefined where it is missing or cannot be read as one. Changes nothing. Throws `HEAD_FORMAT_NEWER` where that is more than `reads`. */
-export async function checkHeadFormat({ formatFile, place }: FormatPlace, reads: HeldVersions = USUAL_VERSIONS): Promise<FoundFormat | undefined> {
+export async function checkHeadFormat({ formatFile, place }: FormatPlace, reads: HeldVersions = READ_VERSIONS): Promise<HeldVersions | undefined> {
   const bytes = await formatFile.read();
   const text = bytes === undefined ? "" : Buffer.from(bytes).toString("latin1");
   const first = FIRST_LINE.exec(text);
   if (first === null) return undefined;
   const head = Number(first[1]);
   const path = join(place, "format");
-  if (head > FORMAT_VERSION) throw formatNewer("head format", head, FORMAT_VERSION, path);
   const held: Record<string, number> = { ...USUAL_VERSIONS };
   for (const [, name, version] of text.slice(first[0].length, TEXT_LENGTH_MAX).matchAll(LINE)) held[name!] = Number(version);
-  for (const [name, version] of Object.entries(held)) if (version > (reads[name] ?? 0)) throw formatNewer(`data of format "${name}"`, version, reads[name] ?? 0, path);
-  return { head, held };
+  held["head"] = head;
+  for (const [name, version] of Object.entries(held)) {
+    const versionMax = reads[name] ?? 0;
+    if (version > versionMax) throw formatNewer(name === "head" ? "head format" : `data of format "${name}"`, version, versionMax, path);
+  }
+  return held;
 }
+
+/** What this build reads where its caller does not say. */
+export const READ_VERSIONS: HeldVersions = { ...USUAL_VERSIONS, head: FORMAT_VERSION };
 
 /** What the directory may hold, in memory and in its file. */
 export class VersionMark {
@@ -93,8 +94,8 @@ export function highest(a: HeldVersions, b: HeldVersions): HeldVersions {
 
 /** Call it while the store's lock is held. */
 export async function writeHeadFormat({ formatFile }: FormatPlace, held: HeldVersions): Promise<void> {
-  const lines = Object.entries(held).filter(([name, version]) => version !== USUAL_VERSIONS[name]);
-  await formatFile.write(encodeUtf8(`pyromesh head format ${FORMAT_VERSION}\n${lines.map(([name, version]) => `${name} ${version}\n`).join("")}`));
+  const lines = Object.entries(held).filter(([name, version]) => name !== "head" && version !== USUAL_VERSIONS[name]);
+  await formatFile.write(encodeUtf8(`pyromesh head format ${held["head"] ?? FORMAT_VERSION_MIN}\n${lines.map(([name, version]) => `${name} ${version}\n`).join("")}`));
 }
 
 const FIRST_LINE = /^pyromesh head format (\d{1,9})\r?\n/;

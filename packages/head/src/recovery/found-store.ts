@@ -1,7 +1,7 @@
 /** A store as it was found at opening: everything but its records is read, and its store id is settled. */
 import { toHex, Turns } from "@pyromesh/base";
 import type { Clock, Logger, Random } from "@pyromesh/base";
-import { encodeStoreMark, FORMAT_VERSION, STORE_ID_BYTES } from "../entries/meta-entry.ts";
+import { encodeStoreMark, FORMAT_VERSION_MIN, STORE_ID_BYTES } from "../entries/meta-entry.ts";
 import type { StoreMark } from "../entries/meta-entry.ts";
 import type { NewQuarantine } from "./quarantine.ts";
 import { planReplay } from "./replay.ts";
@@ -45,7 +45,7 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
     introducing.push(...change.ops);
     change.apply();
     logger.warn("the head's store may have lost ordinals that it gave, and takes a new store id", { former: toHex(knownId), store: identity.storeIdText });
-  } else if (structure.storeMark?.version !== FORMAT_VERSION) {
+  } else if ((structure.storeMark?.version ?? 0) < FORMAT_VERSION_MIN) {
     introducing.push({ kind: "put", ...encodeStoreMark(mark) });
   }
   return {

@@ -12,7 +12,7 @@ import { decodeCut } from "../entries/cut-entry.ts";
 import type { CutEntry } from "../entries/cut-entry.ts";
 import { unwrap } from "../entries/checksum-envelope.ts";
 import { commitKey, cutKey, KEY_PREFIXES, META_BUCKET, META_NOTES, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, parseKey, printKey, sealedKey } from "../entries/keys.ts";
-import { checkNotesMark, decodeBucketMark, decodeNextOrdinal, decodeOrdinalFloor, decodeRetired, decodeStoreMark } from "../entries/meta-entry.ts";
+import { decodeBucketMark, decodeNextOrdinal, decodeNotesMark, decodeOrdinalFloor, decodeRetired, decodeStoreMark } from "../entries/meta-entry.ts";
 import type { BucketMark, StoreMark } from "../entries/meta-entry.ts";
 import { NumberRanges } from "../entries/number-ranges.ts";
 import type { OrderedStore } from "../entries/store.ts";
@@ -27,8 +27,8 @@ export interface Structure {
   readonly sealed: Map<string, Uint8Array>;
   /** By the key of the object that records went into: the caller's bytes. */
   readonly notes: Map<string, Uint8Array>;
-  /** The store has kept notes of all that left it since the mark was written. */
-  hasNotesMark: boolean;
+  /** Since when the store has kept notes of all that left it, by the wall clock; 0: ever. Undefined: it does not say. */
+  notedSinceMs: number | undefined;
   readonly ordinals: WindowOrdinals;
   /** By store id in hex. */
   readonly formerOrdinals: Map<string, WindowOrdinals>;
@@ -51,7 +51,7 @@ export async function readStructure(store: OrderedStore, lastCommit: number, log
     cuts: new Map(),
     sealed: new Map(),
     notes: new Map(),
-    hasNotesMark: false,
+    notedSinceMs: undefined,
     ordinals: new Map(),
     formerOrdinals: new Map(),
     ordinalFloor: 0,
@@ -161,8 +161,7 @@ function takeEntry(structure: Structure, key: Uint8Array, value: Uint8Array, log
         if (parsed.text === "store") structure.storeMark = decodeStoreMark(value);
         else if (parsed.text === "bucket") structure.bucketMark = decodeBucketMark(value);
         else if (parsed.text === "notes") {
-          checkNotesMark(value);
-          structure.hasNotesMark = true;
+          structure.notedSinceMs = decodeNotesMark(value);
         } else if (parsed.text === "retired") structure.retired = decodeRetired(value);
         else if (parsed.text === "ordinal-floor") structure.ordinalFloor = decodeOrdinalFloor(value);
         else break;

@@ -23,8 +23,16 @@ export interface LeavingNote {
 export interface FoundNotes {
   /** By the key of the object. */
   readonly entries: ReadonlyMap<string, Uint8Array>;
-  /** Nothing left the store without a note; but for those that were named as needed no more. */
-  readonly isWhole: boolean;
+  /** Nothing has left the store since then without a note, by the wall clock, but for what was named as needed no more; 0: ever. Undefined: it cannot be said. */
+  readonly sinceMs: number | undefined;
+}
+
+/** From when on a store keeps notes. */
+export interface BegunNotes {
+  /** As of `FoundNotes`, of what follows together with what the store has already. */
+  readonly sinceMs: number;
+  /** Of what left the store since then, where it has none yet. */
+  readonly notes: readonly LeavingNote[];
 }
 
 export function* noteOps({ key, bytes, forgotten }: LeavingNote): Generator<StoreOp, void> {

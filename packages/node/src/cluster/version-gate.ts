@@ -94,7 +94,7 @@ export class VersionGate implements WrittenVersions {
       // Again where the view has changed meanwhile, unless membership did not take the promise: then the next change tells.
       let before = "";
       for (let wanted = this.#promisable; wanted !== undefined && this.#unwatch !== undefined; wanted = this.#promisable) {
-        const versions = FORMATS.flatMap((format, at) => (format === "head" ? [] : [[format, wanted![at]!.promised] as const]));
+        const versions = FORMATS.map((format, at) => [format, wanted![at]!.promised] as const);
         if (versions.join() === before) break;
         before = versions.join();
         await head.holdVersions(Object.fromEntries(versions));

@@ -1,6 +1,6 @@
 /** Which versions of which formats this build writes and reads. A new version of one is a new number here; PROTOCOL.md of package gossip has the steps. */
 import { FORMAT_VERSION } from "@pyromesh/block";
-import { HEAD_FORMAT_VERSION } from "@pyromesh/head";
+import { HEAD_FORMAT_VERSION, HEAD_FORMAT_VERSION_MIN } from "@pyromesh/head";
 import type { HeldVersions } from "@pyromesh/head";
 import { NORMALISATION_VERSION, RECORD_VERSION, RECORD_VERSION_MIN } from "@pyromesh/profile";
 import { FORMATS } from "@pyromesh/ring";
@@ -11,7 +11,7 @@ export type BuildFormats = Readonly<Record<Format, { readonly writesFrom: number
 export const BUILD_FORMATS: BuildFormats = {
   record: { writesFrom: RECORD_VERSION_MIN, reads: RECORD_VERSION },
   normalisation: only(NORMALISATION_VERSION),
-  head: only(HEAD_FORMAT_VERSION),
+  head: { writesFrom: HEAD_FORMAT_VERSION_MIN, reads: HEAD_FORMAT_VERSION },
   segment: only(FORMAT_VERSION),
   partial: only(1), // PARTIAL_VERSION of compute/partial-format.ts, a room that comes after this one; a test compares them
 };
@@ -26,7 +26,7 @@ export function memberFormats(build: BuildFormats, held: HeldVersions): MemberFo
   return FORMATS.map((format) => ({ ...build[format], promised: Math.max(build[format].writesFrom, Math.min(build[format].reads, held[format] ?? 0)) }));
 }
 
-/** For the data directory: what this build reads of each format, or the oldest version that it writes. Of the head's own format the first line of its file tells. */
+/** For the data directory: what this build reads of each format, or the oldest version that it writes. */
 export function heldVersions(build: BuildFormats, which: "reads" | "writesFrom"): HeldVersions {
-  return Object.fromEntries(FORMATS.filter((format) => format !== "head").map((format) => [format, build[format][which]]));
+  return Object.fromEntries(FORMATS.map((format) => [format, build[format][which]]));
 }

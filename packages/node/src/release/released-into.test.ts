@@ -67,17 +67,19 @@ describe("released into", () => {
     let disk: Map<string, Uint8Array>;
     beforeEach(() => {
       disk = new Map();
-      released = new ReleasedInto({ countMax: 3, found: { entries: disk, isWhole: true } }, { clock });
+      restart(0);
     });
     /** As a batch of the head. */
     const leave = (object: HeardObject): void => {
       released.note(object);
-      const { key, bytes, forgotten } = released.noteOf(object);
+      const { key, bytes, forgotten } = released.noteOf(object)!;
       for (const old of forgotten) disk.delete(old);
       disk.set(key, bytes);
     };
-    const restart = (isWhole = true): void => {
-      released = new ReleasedInto({ countMax: 3, found: { entries: disk, isWhole } }, { clock });
+    /** `sinceMs` undefined: the disk cannot say it. */
+    const restart = (sinceMs: number | undefined): void => {
+      released = new ReleasedInto({ countMax: 3, found: { entries: disk, sinceMs } }, { clock });
+      released.beginNoting();
     };
     /** How far back it says that it remembers. */
     const remembersMs = (): number => clock.monotonicMs() - released.sinceMs;
@@ -86,16 +88,33 @@ describe("released into", () => {
       expect(remembersMs(), "nothing has left a new store").equal(24 * HOUR_MS - 600_000);
       leave(segment(1));
       leave(segment(2, { hour: 1 }));
-      restart();
+      restart(0);
       expect([ordinals(["a"], 0, 1), remembersMs()]).deep.equal([[1, 2], 24 * HOUR_MS - 600_000]);
       expect(released.within(["a"], 0, 0)).deep.equal([segment(1)]);
+    });
+
+    it("nothing is noted before notes begin; then what is remembered is, and since when", () => {
+      clock.advance(HOUR_MS);
+      released = new ReleasedInto({}, { clock });
+      const startMs = clock.nowMs();
+      clock.advance(1000);
+      released.note(segment(1));
+      released.note(segment(2, { isUploaded: false }));
+      expect(released.noteOf(segment(1))).equal(undefined);
+      clock.advance(1000);
+      const { notes, sinceMs } = released.beginNoting();
+      expect([notes.map(({ key }) => key), sinceMs]).deep.equal([[segment(1).key], startMs]);
+      for (const { bytes, key } of notes) disk.set(key, bytes);
+      clock.advance(1000);
+      restart(sinceMs);
+      expect([ordinals(["a"], 0, 0), remembersMs()]).deep.equal([[1], 3000]);
     });
 
     it("a block is named with its sources", () => {
       const { meta } = segment(1);
       const block = { key: "v1/a/block", sizeBytes: 7, isUploaded: true, meta: { ...meta, level: 1, recordCount: 9, sources: [{ storeId: "0f".repeat(16), firstOrdinal: 1, lastOrdinal: 8 }] } };
       leave(block);
-      restart();
+      restart(0);
       expect(released.within(["a"], 0, 0)).deep.equal([block]);
     });
 
@@ -109,19 +128,19 @@ describe("released into", () => {
 
     it("it begins anew where the disk may lack a note, is at its bound, has noise, or seems a day old", () => {
       leave(segment(1));
-      restart(false);
+      restart(undefined);
       expect([ordinals(["a"], 0, 0), remembersMs()], "still named").deep.equal([[1], 0]);
       leave(segment(2));
       leave(segment(3));
-      restart();
+      restart(0);
       expect([ordinals(["a"], 0, 0), remembersMs()], "at its bound").deep.equal([[1, 2, 3], 0]);
       disk.delete(segment(3).key);
       disk.set(segment(2).key, Uint8Array.of(1, 2));
-      restart();
+      restart(0);
       expect([ordinals(["a"], 0, 0), remembersMs()], "noise").deep.equal([[1], 0]);
       disk.delete(segment(2).key);
       clock.advance(25 * HOUR_MS);
-      restart();
+      restart(0);
       expect([ordinals(["a"], 0, 0), remembersMs()], "a day old").deep.equal([[], 0]);
     });
   });

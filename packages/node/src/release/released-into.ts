@@ -4,7 +4,7 @@
  *
  * What must stay true: an object is noted in the turn in which the head forgets its records, and on disk in the batch in which it does (`noteOf`). So after a restart the
  * store names it again, and the answer does not depend on whether a LIST shows it already. Where the notes of the disk may lack one, the memory begins anew: `sinceMs`
- * says so, and a reader that has not listed the bucket since then lists first.
+ * says so, and a reader that has not listed the bucket since then lists first. Nothing is noted on disk before `beginNoting`: an earlier build would not keep the notes.
  *
  * Bound: 24 h and `countMax` objects, some 700 bytes each in memory and 500 on disk. At the bound those noted longest ago are forgotten, and `sinceMs` moves on: after 24 h to a
  * time after which a LIST shows them for sure, at `countMax` to their own time, so that there a LIST must not be late. A segment that waits for its upload is not forgotten: no
@@ -12,7 +12,7 @@
  */
 import type { Clock } from "@pyromesh/base";
 import type { HeardObject } from "@pyromesh/block";
-import type { FoundNotes, LeavingNote } from "@pyromesh/head";
+import type { BegunNotes, FoundNotes, LeavingNote } from "@pyromesh/head";
 import { decodeObjectNote, encodeObjectNote } from "./object-note.ts";
 
 export interface ReleasedIntoOptions {
@@ -43,11 +43,12 @@ export class ReleasedInto {
   /** Keys of which the disk may have a note that is needed no more. */
   readonly #erasable = new Set<string>();
   #sinceMs = -Infinity;
+  #isNoting = false;
 
   constructor({ countMax = COUNT_MAX, found }: ReleasedIntoOptions, { clock }: { readonly clock: Clock }) {
     this.#clock = clock;
     this.#countMax = countMax;
-    if (found === undefined || !this.#restore(found)) this.#sinceMs = clock.monotonicMs();
+    this.#sinceMs = found === undefined ? clock.monotonicMs() : this.#restore(found);
   }
 
   /** By this node's monotonic clock: every object into which records went since then is remembered. */
@@ -68,8 +69,18 @@ export class ReleasedInto {
     this.#expire();
   }
 
+  /** From now on `noteOf` has notes. What is remembered already goes to `Head.beginNotes`, before any of these; what waits for its upload will be noted then. */
+  beginNoting(): BegunNotes {
+    this.#isNoting = true;
+    const [nowMs, wallMs] = [this.#clock.monotonicMs(), Math.floor(this.#clock.nowMs())];
+    const notes: LeavingNote[] = [];
+    for (const { atMs, object } of this.#noted.values()) if (object.isUploaded) notes.push({ key: object.key, bytes: encodeObjectNote({ object, atMs: Math.max(0, Math.floor(wallMs - (nowMs - atMs))) }), forgotten: [] });
+    return { sinceMs: this.#sinceMs === -Infinity ? 0 : Math.max(1, Math.ceil(wallMs - (nowMs - this.#sinceMs))), notes };
+  }
+
   /** What the disk keeps of an object of the bucket. It goes into the batch in which records leave for the object: `Head.release`, `Head.unseal`. */
-  noteOf(object: HeardObject): LeavingNote {
+  noteOf(object: HeardObject): LeavingNote | undefined {
+    if (!this.#isNoting) return undefined;
     const forgotten: string[] = [];
     for (const key of this.#erasable) {
       if (forgotten.length >= ERASED_COUNT_MAX) break;
@@ -104,13 +115,13 @@ export class ReleasedInto {
   }
 
   /**
-   * Takes in what the disk has. False where the notes may lack an object of the last 24 h. The monotonic clock begins anew with a process or a machine, so ages are by the
-   * wall clock: one that seems older than 24 h may be due to a wrong clock.
+   * Takes in what the disk has. Since when it lacks no object, by the monotonic clock. That clock begins anew with a process or a machine, so ages are by the wall clock: one
+   * that seems older than 24 h may be due to a wrong clock.
    */
-  #restore({ entries, isWhole }: FoundNotes): boolean {
+  #restore({ entries, sinceMs }: FoundNotes): number {
     const [nowMs, wallMs] = [this.#clock.monotonicMs(), this.#clock.nowMs()];
     const found: Noted[] = [];
-    let isSound = isWhole && entries.size < this.#countMax;
+    let isSound = entries.size < this.#countMax;
     for (const [key, bytes] of entries) {
       try {
         const { object, atMs } = decodeObjectNote(bytes);
@@ -124,7 +135,8 @@ export class ReleasedInto {
     for (const { object, atMs } of found) this.#add(object, atMs);
     const count = this.#noted.size;
     this.#expire();
-    return isSound && this.#noted.size === count;
+    if (sinceMs === undefined || !isSound || this.#noted.size !== count) return nowMs;
+    return sinceMs === 0 ? -Infinity : nowMs - Math.max(0, wallMs - sinceMs);
   }
 
   #add(object: HeardObject, atMs: number): void {

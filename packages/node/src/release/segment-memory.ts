@@ -41,7 +41,7 @@ export class SegmentMemory implements SegmentListener {
     this.#note(segment);
   }
 
-  noteOf(segment: HeardObject): LeavingNote {
+  noteOf(segment: HeardObject): LeavingNote | undefined {
     return this.releasedInto.noteOf(segment);
   }
 

@@ -231,7 +231,8 @@ export class StoreMember {
         await compute.settle();
       }),
     );
-    const releasedInto = (this.releasedInto = new ReleasedInto({ found: await this.#world.run(this.head.beginNotes()) }, { clock }));
+    const releasedInto = (this.releasedInto = new ReleasedInto({ found: this.head.foundNotes }, { clock }));
+    await this.#world.run(this.head.beginNotes(releasedInto.beginNoting()));
     for (const { key, bytes } of this.head.sealed()) this.#noteSealed(key, Number(Buffer.from(bytes).toString()));
     const head = this.head;
     const storeId = toHex(head.storeId);

@@ -193,11 +193,11 @@ export class ReleaseMember {
     });
     for (const { cutId, isTakeover } of this.head.cuts()) if (isTakeover) generations.leave(cutId);
     compute.readBackFrom(rowSource(this.head, generations));
-    const found = await this.head.beginNotes();
+    this.segments = new SegmentMemory({ identityBytesMax: 2 ** 20, found: this.head.foundNotes }, modules);
+    await this.head.beginNotes(this.segments.releasedInto.beginNoting());
     cluster.updateMember(this.name, { storeId: toHex(this.head.storeId), bootId: `boot ${this.#startCount} of ${this.name}` });
 
     this.catalog = new Catalog({}, { bucket, logger: silentLogger });
-    this.segments = new SegmentMemory({ identityBytesMax: 2 ** 20, found }, modules);
     this.flusher = new Flusher({ intervalMs: FLUSH_INTERVAL_MS, sizeBytes: 2 ** 26 }, { ...modules, head: this.head, compute, bucket, local, catalog: this.catalog, generations, versions: NEWEST_VERSIONS, listener: this.segments, uploadClock: clock });
     for (const segment of this.head.sealed()) this.flusher.resumeSealed(segment);
     this.release = new ClusterRelease(

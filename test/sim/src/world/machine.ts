@@ -31,7 +31,7 @@ export interface MemberInit {
 }
 
 /** Of an earlier build: it writes records of version 1, and refuses newer ones, from others and on its disk. */
-const EARLIER_FORMATS: BuildFormats = { ...BUILD_FORMATS, record: { writesFrom: 1, reads: 1 } };
+const EARLIER_FORMATS: BuildFormats = { ...BUILD_FORMATS, record: { writesFrom: 1, reads: 1 }, head: { writesFrom: 3, reads: 3 } };
 
 export class Machine {
   /** "" where the node is alone. */
