@@ -203,7 +203,7 @@ export class AppendSender {
     try {
       const message = encodeAppend(batch);
       for (const sending of batch) sending.noteSent();
-      const answer = decodeAppendAnswer(await this.#request(message), batch.length);
+      const answer = this.#answerIn(await this.#request(message), batch.length);
       this.noteAnswer();
       for (const [index, sending] of batch.entries()) sending.end(failureIn(answer, index, sending));
     } catch (thrown) {
@@ -216,6 +216,15 @@ export class AppendSender {
     } finally {
       this.#underwayCount--;
       this.#schedule();
+    }
+  }
+
+  /** What is no answer is the member's fault: a client that pushes again may find it mended. */
+  #answerIn(bytes: Uint8Array, count: number): ReturnType<typeof decodeAppendAnswer> {
+    try {
+      return decodeAppendAnswer(bytes, count);
+    } catch (error) {
+      throw unavailable("PEER_MALFORMED", `${this.#member} answered a request to keep records with what is no answer: ${messageOf(error)}`, error);
     }
   }
 

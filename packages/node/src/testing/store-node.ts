@@ -42,8 +42,8 @@ export class StoreNode {
     readRecord: async (identity) => this.held.get(toHex(identity))?.record,
   };
 
-  /** `patienceMs`: of its replicator; 0: it waits for nothing to pass. */
-  constructor(world: FakeClusterWorld, name: string, { patienceMs = 0 }: { readonly patienceMs?: number } = {}) {
+  /** `againWithinMs`: of its replicator; 0: it waits for nothing to pass. */
+  constructor(world: FakeClusterWorld, name: string, { againWithinMs = 0 }: { readonly againWithinMs?: number } = {}) {
     this.name = name;
     this.cluster = world.of(name);
     const { cluster, head, metrics } = this;
@@ -60,7 +60,7 @@ export class StoreNode {
       this.unkept.push({ identity: toHex(identity), member });
       this.hints.note(identity, member);
     };
-    this.replicator = new Replicator({ patienceMs }, { cluster, head, placement: this.placement, senders: this.senders, onUnkept, clock: world.clock, metrics });
+    this.replicator = new Replicator({ againWithinMs }, { cluster, head, placement: this.placement, senders: this.senders, onUnkept, clock: world.clock, metrics });
     const handler = new AppendHandler({}, { cluster, head, floorOf: () => 0, refusesBecause: () => undefined, clock: world.clock, logger: silentLogger, metrics });
     cluster.peers.handle("append", (from, body) => handler.handle(from, body));
   }

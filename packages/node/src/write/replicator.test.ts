@@ -19,10 +19,10 @@ interface World {
 
 const started: StoreNode[] = [];
 
-function worldOf(names: readonly string[], replication?: number, { patienceMs = 0 }: { readonly patienceMs?: number } = {}): World {
+function worldOf(names: readonly string[], replication?: number, { againWithinMs = 0 }: { readonly againWithinMs?: number } = {}): World {
   const clock = new ManualClock();
   const cluster = new FakeClusterWorld(names, { clock, ...(replication === undefined ? {} : { replication }) });
-  const nodes = new Map(names.map((name) => [name, new StoreNode(cluster, name, { patienceMs })]));
+  const nodes = new Map(names.map((name) => [name, new StoreNode(cluster, name, { againWithinMs })]));
   started.push(...nodes.values());
   const of = (name: string): StoreNode => nodes.get(name)!;
   return { clock, cluster, nodes, of, holders: (record) => names.filter((name) => of(name).has(record)) };
@@ -277,8 +277,8 @@ describe("replicator: members that fail", () => {
 });
 
 describe("replicator: what passes by itself", () => {
-  const PATIENCE_MS = 2_000;
-  const patientWorld = (names: readonly string[] = ["a", "b", "c"]): World => worldOf(names, undefined, { patienceMs: PATIENCE_MS });
+  const AGAIN_WITHIN_MS = 2_000;
+  const worldThatWaits = (names: readonly string[] = ["a", "b", "c"]): World => worldOf(names, undefined, { againWithinMs: AGAIN_WITHIN_MS });
   const lost = (world: World, name: string): Partial<ClusterView> => ({
     lostStores: [{ member: name, storeId: world.cluster.storeIdOf(name), incarnation: 1, acksHeld: 2, isCleared: false, isReplaced: false, fencedBy: [], flushedBy: [] }],
   });
@@ -297,7 +297,7 @@ describe("replicator: what passes by itself", () => {
   });
 
   it("a list that names a store that another one knows as lost is made anew within the push, before this node has heard of the loss", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     world.cluster.cut("a", "c");
     world.cluster.of("b").update(lost(world, "c"));
     const record = recordOf({ series: 1 });
@@ -308,7 +308,7 @@ describe("replicator: what passes by itself", () => {
   });
 
   it("a store that another one still takes for lost, and that has just begun anew, costs no push: b hears of its return a moment later", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     world.cluster.of("b").update(lost(world, "c"));
     world.cluster.of("c").isInContact = false;
     const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }), { afterMs: 250, then: () => world.cluster.of("b").update({ lostStores: [] }) });
@@ -317,7 +317,7 @@ describe("replicator: what passes by itself", () => {
   });
 
   it("a store that is out of contact for a moment says so when it is in contact again, and not before", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     world.cluster.cut("a", "c");
     world.cluster.of("b").loseContact();
     const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }), { afterMs: 700, then: () => (world.cluster.of("b").isInContact = true) });
@@ -325,7 +325,7 @@ describe("replicator: what passes by itself", () => {
   });
 
   it("this node itself likewise", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     world.cluster.cut("a", "c");
     world.cluster.of("a").loseContact();
     const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }), { afterMs: 700, then: () => (world.cluster.of("a").isInContact = true) });
@@ -333,7 +333,7 @@ describe("replicator: what passes by itself", () => {
   });
 
   it("a link that is made anew costs no push", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     world.cluster.cut("a", "b");
     world.cluster.cut("a", "c");
     const record = recordOf({ series: 1 });
@@ -345,26 +345,26 @@ describe("replicator: what passes by itself", () => {
   });
 
   it("members that a view has lost for a moment are waited for", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     for (const name of ["b", "c"]) world.cluster.of("a").updateMember(name, { state: "dead" });
     const [outcome] = await pushed(world, recordOf({ series: 1 }), { afterMs: 500, then: () => world.cluster.of("a").updateMember("b", { state: "active" }) });
     expect(outcome).equal("kept");
   });
 
   it("what does not pass is refused after two seconds, and says why", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     world.cluster.cut("a", "b");
     world.cluster.cut("a", "c");
     const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }));
     expect(outcome).equal("NOT_ENOUGH_ACKS");
-    expect(tookMs).within(PATIENCE_MS, PATIENCE_MS + 700);
+    expect(tookMs).within(AGAIN_WITHIN_MS, AGAIN_WITHIN_MS + 700);
   });
 
   it("who is full or busy is not asked again, and a node that has been out of contact for long waits for nothing", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     for (const name of ["b", "c"]) world.of(name).onSync = () => Promise.reject(unavailable("HEAD_FULL", "no room"));
     expect(await pushed(world, recordOf({ series: 1 }))).deep.equal(["NOT_ENOUGH_ACKS", 10]);
-    const cutOff = patientWorld();
+    const cutOff = worldThatWaits();
     for (const name of ["b", "c"]) cutOff.cluster.cut("a", name);
     cutOff.cluster.of("a").isInContact = false;
     const [outcome, tookMs] = await pushed(cutOff, recordOf({ series: 1 }));
@@ -372,7 +372,7 @@ describe("replicator: what passes by itself", () => {
   });
 
   it("a caller that leaves ends the waiting of its push", async () => {
-    const world = patientWorld();
+    const world = worldThatWaits();
     world.cluster.cut("a", "b");
     world.cluster.cut("a", "c");
     const left = new AbortController();
@@ -386,7 +386,7 @@ describe("replicator: what passes by itself", () => {
 
   it("no more records wait than their count and bytes allow: further ones fail at once, and room that was given back is used", async () => {
     for (const [sizeBytes, waitingMax] of [[100, 1_024], [1_000_000, 16]] as const) {
-      const world = patientWorld();
+      const world = worldThatWaits();
       world.cluster.cut("a", "b");
       world.cluster.cut("a", "c");
       for (let round = 0; round < 2; round++) {
@@ -401,7 +401,7 @@ describe("replicator: what passes by itself", () => {
   });
 
   it("the ack of a store that the latest list does not name does not count: nobody who keeps the record under that list has looked whether it is lost", async () => {
-    const world = patientWorld(["a", "b", "c", "d", "e"]);
+    const world = worldThatWaits(["a", "b", "c", "d", "e"]);
     const { cluster } = world;
     const record = Array.from({ length: 100 }, (_, series) => recordOf({ series })).find((each) => !world.of("a").placement.of(each).ranks.some(({ isSelf }) => isSelf))!;
     const [first, ...rest] = world.of("a").placement.of(record).ranks.map(({ member }) => member);
@@ -482,6 +482,14 @@ describe("replicator: batches", () => {
     expect(latestMs, "16 MiB wait, which are 3.2 s at its rate").below(3_000);
   });
 
+  it("a member whose answer cannot be read keeps nothing, and that is no fault of the push", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    for (const name of ["b", "c"]) world.cluster.of(name).peers.handle("append", () => Promise.resolve(Uint8Array.of(0xc1, 0xff)));
+    const outcome = await world.of("a").push(recordOf({ series: 1 }));
+    expect(outcome).instanceOf(CodedError).include({ kind: "unavailable" });
+    expect(await world.of("a").metrics.text()).include('pyromesh_push_ack_failures_total{reason="PEER_MALFORMED"} 2');
+  });
+
   it("beyond what may wait for one member its records fail at once, the others keep them", async () => {
     const world = worldOf(["a", "b", "c"]);
     world.cluster.stop("c");
@@ -556,7 +564,7 @@ describe("replicator: what 200 means", () => {
     for (const node of started.splice(0)) node.stop();
   });
 
-  for (const patienceMs of [0, 2_000]) it(`whatever fails, a push that is kept is synced by as many distinct stores as must ack, with a patience of ${patienceMs} ms`, async () => {
+  for (const againWithinMs of [0, 2_000]) it(`whatever fails, a push that is kept is synced by as many distinct stores as must ack, with a patience of ${againWithinMs} ms`, async () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ kind: fc.constant("push" as const), node: fc.constantFrom(...NAMES), series: fc.nat(20) }) },
       fc.record({ kind: fc.constantFrom("cut", "cutOneWay") as fc.Arbitrary<"cut" | "cutOneWay">, a: fc.constantFrom(...NAMES), b: fc.constantFrom(...NAMES) }),
@@ -567,7 +575,7 @@ describe("replicator: what 200 means", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        const world = worldOf(NAMES, 3, { patienceMs });
+        const world = worldOf(NAMES, 3, { againWithinMs });
         const losing = new Set<string>();
         world.cluster.onAnswer = (from) => {
           if (losing.has(from)) throw unavailable("PEER_UNREACHABLE", "the answer is lost");

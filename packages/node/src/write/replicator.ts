@@ -7,7 +7,7 @@
  *
  *                  1. others take the places of those that failed, twice at most
  *                  2. where what failed is about to pass (views differ, a link is being made anew), it is sent again, under the list of the view as it is then,
- *                     until PATIENCE_MS are over
+ *                     until AGAIN_WITHIN_MS are over
  *                  3. NOT_ENOUGH_ACKS, which says who did not keep it and why
  *
  * What must stay true (design 5.4): an ack is a store's own word, after its sync, in contact. Each store counts once, and one that is known as lost by
@@ -33,8 +33,8 @@ const ROUNDS_MAX = 3;
  * So long after its stores first were too few a record is sent again. Verdicts of death, refutations and new stores are known everywhere within a second, links are
  * made anew within one, and a client that is refused would send it again after RETRY_AFTER_SECONDS, if it does.
  */
-const PATIENCE_MS = 2_000;
-const PATIENCE_PAUSE = { firstMs: 100, maxMs: 500 };
+const AGAIN_WITHIN_MS = 2_000;
+const AGAIN_PAUSE = { firstMs: 100, maxMs: 500 };
 /** Each holds memory that the workers lend (compute/buffer-pool.ts), which has a bound of its own; at these two, others still find some of it. */
 const WAITING_COUNT_MAX = 1_024;
 const WAITING_BYTES_MAX = 16 * 2 ** 20;
@@ -77,7 +77,7 @@ export interface Keeping {
 }
 
 export class Replicator {
-  readonly #patienceMs: number;
+  readonly #againWithinMs: number;
   readonly #modules: ReplicatorModules;
   readonly #acksByRank: Counter;
   readonly #failures: Counter;
@@ -86,8 +86,8 @@ export class Replicator {
   #waitingCount = 0;
   #waitingBytes = 0;
 
-  constructor({ patienceMs = PATIENCE_MS }: { readonly patienceMs?: number }, modules: ReplicatorModules) {
-    this.#patienceMs = patienceMs;
+  constructor({ againWithinMs = AGAIN_WITHIN_MS }: { readonly againWithinMs?: number }, modules: ReplicatorModules) {
+    this.#againWithinMs = againWithinMs;
     this.#modules = modules;
     this.#acksByRank = modules.metrics.counter("pyromesh_push_acks_total", "Stores that said that they keep a record of a push, by their rank.", ["rank"]);
     this.#failures = modules.metrics.counter("pyromesh_push_ack_failures_total", "Stores that did not keep a record of a push that was sent to them, by the code of the reason.", ["reason"]);
@@ -102,8 +102,8 @@ export class Replicator {
     return new Replication(record, placed, caller, this.#modules, this);
   }
 
-  get patienceMs(): number {
-    return this.#patienceMs;
+  get againWithinMs(): number {
+    return this.#againWithinMs;
   }
 
   /** False: too many wait to be sent again. Each that may is given back by `endWait`. */
@@ -273,8 +273,8 @@ class Replication implements Keeping {
     if (ranks.length >= acks && this.#ackCount + passing.length < acks) return false;
     const nowMs = this.#modules.clock.monotonicMs();
     if (this.#waitUntilMs === undefined) {
-      if (this.#counts.patienceMs === 0 || !this.#counts.mayWait(this.#record.bytes.length)) return false;
-      this.#waitUntilMs = nowMs + this.#counts.patienceMs;
+      if (this.#counts.againWithinMs === 0 || !this.#counts.mayWait(this.#record.bytes.length)) return false;
+      this.#waitUntilMs = nowMs + this.#counts.againWithinMs;
     }
     return nowMs < this.#waitUntilMs && !isGone(this.#caller);
   }
@@ -283,7 +283,7 @@ class Replication implements Keeping {
   async #sendAgain(): Promise<void> {
     const { clock, cluster, placement } = this.#modules;
     this.#isWaiting = true;
-    await clock.sleep(retryDelayMs(++this.#waitCount, PATIENCE_PAUSE));
+    await clock.sleep(retryDelayMs(++this.#waitCount, AGAIN_PAUSE));
     const isInContact = cluster.isInContact || (await cluster.contact());
     this.#isWaiting = false;
     if (this.#isAnswered) return;
