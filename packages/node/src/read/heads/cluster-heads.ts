@@ -177,8 +177,9 @@ export class ClusterHeads {
       planned: await PlannedObjects.of(entries, new Turns({ clock })),
       objects: entries.filter(({ meta }) => meta.kind === "block").map((entry) => plannedObject(entry, own)),
     };
+    const waitsAt = new Set(entries.flatMap(({ place }) => (isOfStore(place) ? [storeOf(place)] : [])));
     this.#rounds.add({});
-    const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf, peerBytes }, signal);
+    const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf, peerBytes, waitsAt }, signal);
     const answered = new Set(outcome.answers.map(({ member }) => member));
     for (const { name } of cluster.view.members) if (!answered.has(name)) this.#silent.add({ member: name });
     return outcome;
