@@ -69,7 +69,8 @@ export interface OpenedPlan<P extends PinnedPlan> {
   readonly missing: readonly string[];
 }
 
-const ROUNDS_MAX = 5;
+/** A round that follows another is a few round trips. On a loaded machine five in a row met a segment that some store had just sealed, while a restarted member flushed what it had. */
+const ROUNDS_MAX = 10;
 /** A member that does not answer forgets the view by itself. */
 const RELEASE_TIMEOUT_MS = 1_000;
 
