@@ -47,9 +47,12 @@ export class PlacedSource implements ObjectSource {
     if (place === "bucket") return this.#modules.bucket.getRange(key, offset, lengthBytes, signal);
     if (place === "local") return this.#modules.localFiles.read(key, offset, lengthBytes, signal);
     return this.#readOfPeer(storeOf(place), key, offset, lengthBytes, signal).catch((error: unknown) => {
+      if (signal.aborted || !(error instanceof CodedError)) throw error;
       // Uploaded since the plan was made, as often as not.
-      if (error instanceof CodedError && error.code === "SEALED_NOT_HERE" && !signal.aborted) return this.#modules.bucket.getRange(key, offset, lengthBytes, signal);
-      throw error;
+      if (error.code === "SEALED_NOT_HERE") return this.#modules.bucket.getRange(key, offset, lengthBytes, signal);
+      // Its member may have died after the upload, and before it told this node of it.
+      if (error.code !== "PEER_UNREACHABLE" && error.code !== "PEER_TIMEOUT") throw error;
+      return this.#modules.bucket.getRange(key, offset, lengthBytes, signal).catch(() => Promise.reject(error));
     });
   }
 

@@ -38,8 +38,8 @@ export interface MatcherModules {
 
 /** Objects that the background reads at a time: each is a few requests, and its identities in memory. */
 const READS_MAX = 4;
-/** Objects that are read at a time for queries and takeovers. */
-const ASKED_READS_MAX = 4;
+/** Objects that are read at a time for queries and takeovers: somebody waits, and most of a read is the bucket's delay. One of up to a megabyte is in memory as a whole meanwhile. */
+const ASKED_READS_MAX = 16;
 /** Waits between two tries to read an object in the background. There is no last try: its records stay in the head meanwhile. */
 const RETRY = { firstMs: 1_000, maxMs: 60_000 };
 const IDENTITY_BYTES = 16;

@@ -69,7 +69,8 @@ export interface OpenedPlan<P extends PinnedPlan> {
   readonly missing: readonly string[];
 }
 
-const ROUNDS_MAX = 5;
+/** A round that follows another is a few round trips. On a loaded machine five in a row met a segment that some store had just sealed, while a restarted member flushed what it had. */
+const ROUNDS_MAX = 10;
 /** A member that does not answer forgets the view by itself. */
 const RELEASE_TIMEOUT_MS = 1_000;
 
@@ -177,8 +178,9 @@ export class ClusterHeads {
       planned: await PlannedObjects.of(entries, new Turns({ clock })),
       objects: entries.filter(({ meta }) => meta.kind === "block").map((entry) => plannedObject(entry, own)),
     };
+    const waitsAt = new Set(entries.flatMap(({ place }) => (isOfStore(place) ? [storeOf(place)] : [])));
     this.#rounds.add({});
-    const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf, peerBytes }, signal);
+    const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf, peerBytes, waitsAt }, signal);
     const answered = new Set(outcome.answers.map(({ member }) => member));
     for (const { name } of cluster.view.members) if (!answered.has(name)) this.#silent.add({ member: name });
     return outcome;

@@ -2,7 +2,8 @@
  * The digest round: every member that this node knows, and those that it learns of by their answers, are asked at the same time what their stores hold.
  *
  *   ask all ──► an answer ──► its member table is another? learn it first ──► ask who was new in it
- *           └─► over: all have answered or failed; or the answer is complete without the rest, and the rest is dead, or suspect, or slow
+ *           └─► over: all have answered or failed; or the answer is complete without the rest, and the rest is dead, or suspect, or slow;
+ *                     or the rest is dead or suspect, and segments of the plan wait there: others could not read them, and need a plan without
  *
  * What must stay true: an answer counts only once this node knows all that its sender knew of members when it sent it; so a holder that only another
  * member knows is asked before the round is over.
@@ -17,6 +18,7 @@ import { judge } from "./completeness.ts";
 import type { Judgement } from "./completeness.ts";
 import type { PlannedObject, SegmentName } from "./head-view.ts";
 import type { Holder } from "./holder.ts";
+import { requestMember } from "./member-request.ts";
 import { openDigestAnswer, packDigestRequest } from "./messages.ts";
 import type { DigestAnswer, DigestRequest } from "./messages.ts";
 import type { PeerBytes } from "./peer-bytes.ts";
@@ -27,6 +29,8 @@ export interface DigestRoundModules {
   /** This node's own store. */
   readonly holder: Pick<Holder, "digest">;
   readonly peerBytes: PeerBytes;
+  /** Stores at which segments of the plan wait. */
+  readonly waitsAt: ReadonlySet<StoreId>;
   /** Planned segments by key, for a member that does not know them. */
   readonly objectsOf: (names: readonly SegmentName[]) => readonly PlannedObject[];
 }
@@ -126,7 +130,7 @@ export class DigestRound {
     let request = this.#request;
     for (let count = 0; ; count++) {
       const body = packDigestRequest(request);
-      const reply = await cluster.peers.request(member, "digest", body, { timeoutMs: ANSWER_TIMEOUT_MS, signal });
+      const reply = await requestMember(cluster, member, { method: "digest", body, timeoutMs: ANSWER_TIMEOUT_MS, endsWhen: "dead", signal });
       peerBytes.add(body.length + reply.length);
       const answer = openDigestAnswer(reply);
       if (answer.unknown.length === 0) return answer;
@@ -150,13 +154,15 @@ export class DigestRound {
   /** Ends the round where it is over. */
   #look(): void {
     if (this.#pending.size === 0) return this.#over();
-    const { clock, cluster } = this.#modules;
+    const { clock, cluster, waitsAt } = this.#modules;
+    const pending = cluster.view.members.filter(({ name }) => this.#pending.has(name));
+    const isAwaited = pending.some(({ state, isSuspect }) => state !== "dead" && !isSuspect);
     if (!this.#judgement(cluster.view).isComplete) {
       this.#slowTimer?.cancel();
       this.#slowTimer = undefined;
+      if (!isAwaited && pending.some(({ storeId }) => waitsAt.has(storeId))) this.#over();
       return;
     }
-    const isAwaited = cluster.view.members.some(({ name, state, isSuspect }) => this.#pending.has(name) && state !== "dead" && !isSuspect);
     if (!isAwaited || this.#hasWaited) return this.#over();
     this.#slowTimer ??= clock.after(SLOW_WAIT_MS, () => {
       this.#hasWaited = true;

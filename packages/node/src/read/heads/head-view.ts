@@ -137,7 +137,10 @@ async function collect(
 const NOTHING: ReadonlySet<string> = new Set();
 const NO_OBJECTS = { objects: [], unknown: [] };
 
-/** The planned objects of windows of which the head may hold a record. */
+/**
+ * The planned objects of which the head may hold a record of the range: of the same window, and of times that overlap with those of the head's records. A store that was
+ * just started holds seconds of the window, and need not read the objects of an hour before its first answer.
+ */
 function objectsToMatch({ tenants, startMs, endMs, planned, objects }: ViewRequest, { catalog, head }: HeadViewModules): { readonly objects: readonly CatalogEntry[]; readonly unknown: readonly SegmentName[] } {
   const told = new Map<string, CatalogEntry>();
   const blocks: CatalogEntry[] = [];
@@ -153,7 +156,8 @@ function objectsToMatch({ tenants, startMs, endMs, planned, objects }: ViewReque
     if (span === undefined) continue;
     const [fromMs, toMs] = [Math.max(span.oldestMs, startMs), Math.min(span.newestMs, endMs)];
     const [firstMs, lastMs] = [windowStartOf(fromMs), windowStartOf(toMs)];
-    for (const block of blocks) if (block.meta.tenant === tenant && block.meta.windowStartMs >= firstMs && block.meta.windowStartMs <= lastMs) found.push(block);
+    const overlaps = ({ meta }: CatalogEntry): boolean => meta.maxTimeMs >= fromMs && meta.minTimeMs <= toMs;
+    for (const block of blocks) if (block.meta.tenant === tenant && overlaps(block)) found.push(block);
     for (const { windowStartMs, segments, ...window } of planned.windows) {
       if (window.tenant !== tenant || windowStartMs < firstMs || windowStartMs > lastMs) continue;
       const known = new Map<string, CatalogEntry>();
@@ -162,8 +166,9 @@ function objectsToMatch({ tenants, startMs, endMs, planned, objects }: ViewReque
         for (let ordinal = firstOrdinal; ordinal <= lastOrdinal; ordinal++) {
           const name = { tenant, windowStartMs, storeId, ordinal };
           const entry = known.get(nameOf(name)) ?? told.get(nameOf(name));
-          if (entry !== undefined) found.push(entry);
-          else if (unknown.push(name) >= UNKNOWN_MAX) return { objects: [], unknown };
+          if (entry !== undefined) {
+            if (overlaps(entry)) found.push(entry);
+          } else if (unknown.push(name) >= UNKNOWN_MAX) return { objects: [], unknown };
         }
       }
     }

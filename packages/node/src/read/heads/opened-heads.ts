@@ -19,6 +19,7 @@ import type { Holder } from "./holder.ts";
 import { NO_PARTIAL } from "./holder-requests.ts";
 import { openIdentityLists, packIdentitiesRequest, packScanRequest } from "./messages.ts";
 import type { IdentityLists, ScanRequest, TenantSeries } from "./messages.ts";
+import { requestMember } from "./member-request.ts";
 import type { PeerBytes } from "./peer-bytes.ts";
 
 export interface OpenedHeadsOptions {
@@ -175,34 +176,13 @@ export class OpenedHeads {
     for (const words of missing) this.#missing.add(words);
   }
 
-  /** A request to a member that ends as soon as this node has reason to believe that the member is gone. */
   async #request(member: string, method: "identities" | "scan", body: Uint8Array, timeoutMs: number, signal: AbortSignal): Promise<Uint8Array> {
-    const { cluster } = this.#modules;
-    const gone = new AbortController();
-    const before = stateOf(cluster, member);
-    const stopWatching = cluster.onChange(() => {
-      const now = stateOf(cluster, member);
-      if (now !== before && now !== "well") gone.abort(unavailable("PEER_UNREACHABLE", `${member} is ${now} since it was asked`));
-    });
-    try {
-      const bytes = await cluster.peers.request(member, method, body, { timeoutMs, signal: AbortSignal.any([signal, gone.signal]) });
-      const { peerBytes } = this.#options;
-      peerBytes.add(body.length + bytes.length);
-      peerBytes.check();
-      return bytes;
-    } catch (error) {
-      // Whatever the requests make of an abort, this is why.
-      throw gone.signal.aborted && !signal.aborted ? (gone.signal.reason as Error) : error;
-    } finally {
-      stopWatching();
-    }
+    const bytes = await requestMember(this.#modules.cluster, member, { method, body, timeoutMs, endsWhen: "suspect", signal });
+    const { peerBytes } = this.#options;
+    peerBytes.add(body.length + bytes.length);
+    peerBytes.check();
+    return bytes;
   }
-}
-
-function stateOf({ view }: Cluster, name: string): "well" | "suspect" | "dead" | "gone" {
-  const member = view.members.find((one) => one.name === name);
-  if (member === undefined) return "gone";
-  return member.state === "dead" ? "dead" : member.isSuspect ? "suspect" : "well";
 }
 
 /** The query plans again; who gets this error has seen it happen several times. */
