@@ -66,18 +66,18 @@ function p99Ms(accepted: Outcome["accepted"]): number {
 describe("push gate", () => {
   it("three times what the node takes: what is accepted ends within a second, from the first moment on, and as much is accepted as can be", () => {
     for (const groupCount of [1, 8]) {
-      for (const endsPerSecond of [40, 80, 300, 900]) {
+      for (const endsPerSecond of [40, 80, 300]) {
         const { accepted, refusedAtMs } = run({ arrivalsPerSecond: () => 3 * endsPerSecond, endsPerSecond, seconds: 30, groupCount });
         const name = `${endsPerSecond} a second, ${groupCount} at a time`;
         expect(p99Ms(accepted), name).below(1_000);
-        expect(Math.max(...accepted.filter(({ atMs }) => atMs > 3_000).map(({ tookMs }) => tookMs)), name).below(800);
+        expect(Math.max(...accepted.filter(({ atMs }) => atMs > 3_000).map(({ tookMs }) => tookMs)), name).below(500);
         expect(accepted.length / 30, name).above(0.95 * endsPerSecond);
         expect(refusedAtMs, name).not.empty;
       }
     }
   });
 
-  it("a load that the node can take is never refused, nor is a burst that it has taken half a second later", () => {
+  it("a load that the node can take is never refused, nor is a burst that it has taken a moment later", () => {
     expect(run({ arrivalsPerSecond: () => 280, endsPerSecond: 300, seconds: 30 }).refusedAtMs).empty;
     expect(run({ arrivalsPerSecond: (nowMs) => (nowMs % 10_000 < 100 ? 2_500 : 100), endsPerSecond: 500, seconds: 30 }).refusedAtMs).empty;
   });
@@ -88,12 +88,12 @@ describe("push gate", () => {
     }
   });
 
-  it("so many in flight that each waits for the others, and none for half a second: nothing is refused", () => {
+  it("so many in flight that each waits for the others, and none for more than 0.3 s: nothing is refused", () => {
     const clock = new ManualClock(0);
     const gate = new PushGate({ clock, metrics: new Metrics() });
     const inFlight = Array.from({ length: 64 }, () => gate.enter());
     for (let count = 0; count < 5_000; count++) {
-      clock.advance(7); // 64 x 7 ms = 448 ms
+      clock.advance(4); // 64 x 4 ms = 256 ms
       gate.leave(inFlight.shift()!);
       inFlight.push(gate.enter());
     }

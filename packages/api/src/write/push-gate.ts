@@ -15,8 +15,11 @@ import { CodedError } from "@pyromesh/base";
 import type { Clock, Counter, Metrics } from "@pyromesh/base";
 import type { ApiRequest } from "../ports/http.ts";
 
-/** What is let in must be answered within a second, also where half of it is the wait for the processor before and after. */
-const WAIT_MAX_MS = 500;
+/**
+ * What is let in must be answered within a second. The rest of it is for the wait before and after, for the processor, and for moments in which less ends than before.
+ * Longer, nothing more is done: what ends in 0.3 s keeps all parts of the node busy.
+ */
+const WAIT_MAX_MS = 300;
 /** A push that takes longer has waited: most of that time is no work. */
 const SLOW_MS = 150;
 /** So many are let in whatever the rate: with fewer, the workers and the commits, which take several at once, would be idle in between. */
