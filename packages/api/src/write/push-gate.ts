@@ -2,7 +2,7 @@
  * Which pushes are let in while a node has more to do than it can. Without it they wait for seconds, and clients give up on what is stored after all. The queue is
  * bounded by the time that a push would wait, not by its length: how long a push takes depends on the machine, the profiles and the other members.
  *
- *   open ── most pushes that ended in a window were slow ──► bounded: at most WAIT_MAX_MS of work at the rate at which pushes ended; a further push gets 503
+ *   open ── most pushes that ended in a window were slow ──► bounded: at most WAIT_MAX_MS of work at the rate at which pushes ended, or AT_WORK_MIN; a further push gets 503
  *   bounded ── in a window most were quick and none was refused, or the node is idle ──► open
  *
  * A burst that drains within WAIT_MAX_MS is never refused: while it does, the bound is above it. Nor is anything refused for a stall (a slow disk, a member that is
@@ -22,8 +22,11 @@ import type { ApiRequest } from "../ports/http.ts";
 const WAIT_MAX_MS = 300;
 /** A push that takes longer has waited: most of that time is no work. */
 const SLOW_MS = 150;
-/** So many are let in whatever the rate: with fewer, the workers and the commits, which take several at once, would be idle in between. */
-const AT_WORK_MIN = 16;
+/**
+ * So many are let in whatever the rate: clients that wait for their answers bound what waits by themselves, and a refusal would only cost them a second. A node that
+ * ends fewer than 64 a second takes longer than a second for what it accepts.
+ */
+const AT_WORK_MIN = 64;
 /**
  * A window ends when it is so long and has so many ends, or is of the full length. Short: at three times the load, what waits grows by two seconds of work in each
  * second until the bound is there.
