@@ -12,6 +12,16 @@ describe("bench cluster overload", () => {
     }
   });
 
+  it("base rate: one trial that fails does not end the search, two of the same rate do", async () => {
+    const tried = new Set<number>();
+    const trials = await searchBase(100, async (perSecond) => {
+      const isFirst = !tried.has(perSecond);
+      tried.add(perSecond);
+      return perSecond <= 500 && !isFirst;
+    });
+    expect(baseOf(trials)).to.be.within(450, 500);
+  });
+
   it("base rate: where nothing is taken it says so", async () => {
     const error = await searchBase(10, async () => false).catch((thrown: Error) => thrown);
     expect(error).to.be.instanceOf(Error).with.property("message").that.matches(/not even 1\.\d pushes a second/);

@@ -1,6 +1,6 @@
 /**
- * The search for the highest rate that is taken: a rate is tried for a while, and is taken where nothing was refused and the answers were quick. Pure: `tryRate`
- * does the work.
+ * The search for the highest rate that is taken: a rate is tried for a while, and is taken where nothing was refused and the answers were quick. One that was not
+ * taken is tried once more, since a moment in which the machine was busy elsewhere says nothing of the rate. Pure: `tryRate` does the work.
  *
  *   first ──taken──► x 1.3 ──taken──► x 1.3 ──not──► between the last that was taken and this one, HALVINGS times
  *     └──not──► x 0.6, until one is taken
@@ -17,11 +17,11 @@ export interface Trial {
   readonly isTaken: boolean;
 }
 
-/** Resolves with every trial, in order. The base is the highest that was taken: see `baseOf`. */
+/** Resolves with every rate that was tried, in order. The base is the highest that was taken: see `baseOf`. */
 export async function searchBase(firstPerSecond: number, tryRate: (perSecond: number) => Promise<boolean>): Promise<readonly Trial[]> {
   const trials: Trial[] = [];
   const run = async (perSecond: number): Promise<boolean> => {
-    const isTaken = await tryRate(perSecond);
+    const isTaken = (await tryRate(perSecond)) || (await tryRate(perSecond));
     trials.push({ perSecond, isTaken });
     return isTaken;
   };

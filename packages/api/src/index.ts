@@ -40,6 +40,7 @@ export type {
 export { OTHER_TENANTS, TenantLabels } from "./ports/tenant-labels.ts";
 export { PushCounts } from "./write/push-counts.ts";
 export { pushHandler } from "./write/push.ts";
+export { PushGate } from "./write/push-gate.ts";
 export type { WriteLimits } from "./write/push.ts";
 export { DEFAULT_QUERY_LIMITS } from "./read/query-limits.ts";
 export type { QueryLimits } from "./read/query-limits.ts";

@@ -12,6 +12,7 @@ import { ingestHandler } from "./ingest.ts";
 import type { ArrivedProfile } from "../ports/ports.ts";
 import type { WriteLimits } from "./push.ts";
 import { PushCounts } from "./push-counts.ts";
+import { PushGate } from "./push-gate.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "../testing/fake-request.ts";
 import { FakeSink } from "../testing/fake-sink.ts";
@@ -31,7 +32,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
+  const handler = ingestHandler({ limitsOf }, { sink, clock, gate: new PushGate({ clock, metrics }), rateLimit: new RateLimit({ limitsOf }, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   return { sink, metrics, post: (at, body, headers = {}) => handler(fakeRequest({ path: at, body, headers })) };
 }
 

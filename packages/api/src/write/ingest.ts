@@ -22,6 +22,7 @@ import type { IngestName } from "./ingest-name.ts";
 import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "../proto/json-bounds.ts";
 import { readMultipart } from "../bodies/multipart.ts";
 import type { ArrivedProfile, IngestHints } from "../ports/ports.ts";
+import { readAdmitted } from "./push-gate.ts";
 import { bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
@@ -43,7 +44,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const ask = readIngestQuery(request, modules.clock.nowMs());
   const idempotencyKey = idempotencyKeyOf(request);
   const format = ingestFormat(request);
-  const body = await request.body(bodyLimitBytes(limits)).catch((thrown: unknown) => {
+  const body = await readAdmitted(request, bodyLimitBytes(limits), modules.gate).catch((thrown: unknown) => {
     discardOversize(thrown, tenant, modules);
     throw thrown;
   });

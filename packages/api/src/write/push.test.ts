@@ -11,6 +11,7 @@ import { JSON_PUSH_BYTES_MAX } from "../proto/json-bounds.ts";
 import { claimedSizeBytes, pushHandler } from "./push.ts";
 import type { WriteLimits } from "./push.ts";
 import { PushCounts } from "./push-counts.ts";
+import { PushGate } from "./push-gate.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "../testing/fake-request.ts";
 import { FakeSink } from "../testing/fake-sink.ts";
@@ -32,7 +33,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const metrics = new Metrics();
   const clock = new ManualClock();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = pushHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
+  const handler = pushHandler({ limitsOf }, { sink, clock, gate: new PushGate({ clock, metrics }), rateLimit: new RateLimit({ limitsOf }, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   const push: Rig["push"] = (body, headers, tenants) => handler(fakeRequest({ path: PATH, headers, body, ...(tenants === undefined ? {} : { tenants }) }));
   return { sink, metrics, push };
 }

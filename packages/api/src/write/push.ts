@@ -1,7 +1,7 @@
 /**
  * push.v1.PusherService/Push: many profiles in one request, each accepted or refused by itself.
  *
- * The order matters, cheap checks first: the body's size, the message's structure, the rate limit, then the sink. Profiles are not
+ * The order matters, cheap checks first: whether the node is overloaded, the body's size, the message's structure, the rate limit, then the sink. Profiles are not
  * decoded here. The uncompressed size of a profile is what its gzip trailer claims, at most what the sink would decompress.
  *
  * What must stay true: 200 means that the sink has stored every profile. Where some were refused, all others are stored, and the error
@@ -19,6 +19,8 @@ import { inflateBody } from "../bodies/inflate.ts";
 import { JSON_PUSH_BYTES_MAX } from "../proto/json-bounds.ts";
 import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "../ports/ports.ts";
 import type { PushCounts } from "./push-counts.ts";
+import { readAdmitted } from "./push-gate.ts";
+import type { PushGate } from "./push-gate.ts";
 import { readPushJson } from "./push-json.ts";
 import { describeProfile, finishReading, readPushBinary } from "./push-message.ts";
 import type { PushedProfile, PushReading } from "./push-message.ts";
@@ -39,6 +41,7 @@ export interface WriteOptions {
 
 export interface WriteModules {
   readonly sink: ProfileSink;
+  readonly gate: PushGate;
   readonly rateLimit: RateLimit;
   readonly counts: PushCounts;
   readonly discards: Discards;
@@ -71,7 +74,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   const bodyBytesMax = bodyLimitBytes(limits);
   let body: Uint8Array;
   try {
-    body = await readBody(request, codec, bodyBytesMax);
+    body = await readBody(request, codec, bodyBytesMax, modules.gate);
   } catch (thrown) {
     discardOversize(thrown, tenant, modules);
     throw thrown;
@@ -126,10 +129,15 @@ interface ArrivedProfiles {
 }
 
 /** Passes profiles to the sink and counts the outcome. Resolves with those that were refused; rejects where none could be stored. */
-export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, caller: Caller, { counts, discards, sink }: WriteModules): Promise<readonly RefusedProfile[]> {
+export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, caller: Caller, { counts, discards, gate, sink }: WriteModules): Promise<readonly RefusedProfile[]> {
   let refused: readonly RefusedProfile[];
   try {
-    ({ refused } = await sink.push(tenant, profiles, caller));
+    const enteredMs = gate.enter();
+    try {
+      ({ refused } = await sink.push(tenant, profiles, caller));
+    } finally {
+      gate.leave(enteredMs);
+    }
   } catch (thrown) {
     discards.add(tenant, thrown, sizesBytes.reduce((sum, sizeBytes) => sum + sizeBytes, 0), profiles.length);
     throw thrown;
@@ -227,9 +235,9 @@ export function idempotencyKeyOf(request: ApiRequest): string | undefined {
 }
 
 /** Reads the body and decompresses it where it is compressed. */
-async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number): Promise<Uint8Array> {
+async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number, gate: PushGate): Promise<Uint8Array> {
   const sizeBytesMax = codec === "json" ? Math.min(bodyBytesMax, JSON_PUSH_BYTES_MAX) : bodyBytesMax;
-  const body = await request.body(sizeBytesMax);
+  const body = await readAdmitted(request, sizeBytesMax, gate);
   if (body.length === 0 || isSentAsIs(request)) return body;
   const advice = sizeBytesMax < bodyBytesMax ? "the most that JSON may be: send fewer profiles at once, or application/proto" : BODY_LIMIT_ADVICE;
   return inflateBody(body, { sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });

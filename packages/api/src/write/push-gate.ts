@@ -1,0 +1,151 @@
+/**
+ * Which pushes are let in while a node has more to do than it can. Without it they wait for seconds, and clients give up on what is stored after all. The queue is
+ * bounded by the time that a push would wait, not by its length: how long a push takes depends on the machine, the profiles and the other members.
+ *
+ *   open ── most pushes that ended in a window were slow ──► bounded: at most WAIT_MAX_MS of work at the rate at which pushes ended, or AT_WORK_MIN; a further push gets 503
+ *   bounded ── in a window most were quick and none was refused, or the node is idle ──► open
+ *
+ * A burst that drains within WAIT_MAX_MS is never refused: while it does, the bound is above it. Nor is anything refused for a stall (a slow disk, a member that is
+ * about to be declared dead): as long as no push ends there is nothing to judge by, and those that waited end together, which is a high rate. What waits then is
+ * bounded by the memory for bodies.
+ *
+ * What must stay true: each `enter` is followed by one `leave`; a node on which nothing is at work refuses nothing.
+ */
+import { CodedError } from "@pyromesh/base";
+import type { Clock, Counter, Metrics } from "@pyromesh/base";
+import type { ApiRequest } from "../ports/http.ts";
+
+/**
+ * What is let in must be answered within a second. The rest of it is for the wait before and after, for the processor, and for moments in which less ends than before.
+ * Longer, nothing more is done: what ends in 0.3 s keeps all parts of the node busy.
+ */
+const WAIT_MAX_MS = 300;
+/** A push that takes longer has waited: most of that time is no work. */
+const SLOW_MS = 150;
+/**
+ * So many are let in whatever the rate: clients that wait for their answers bound what waits by themselves, and a refusal would only cost them a second. A node that
+ * ends fewer than 64 a second takes longer than a second for what it accepts.
+ */
+const AT_WORK_MIN = 64;
+/**
+ * A window ends when it is so long and has so many ends, or is of the full length. Short: at three times the load, what waits grows by two seconds of work in each
+ * second until the bound is there.
+ */
+const WINDOW_MS = 100;
+const WINDOW_ENDS = 8;
+const WINDOW_MS_MAX = 1_000;
+/** Of the newest window in the rate: ends come in groups, as commits do. */
+const NEWEST_PART = 0.25;
+
+export class PushGate {
+  readonly #clock: Clock;
+  readonly #refusals: Counter;
+  #state: GateState = OPEN;
+  #atWorkCount = 0;
+  /** The window that runs begins with the end of a push, which it does not count. Undefined: none runs. */
+  #beganMs: number | undefined;
+  #endedMs = 0;
+  #endedCount = 0;
+  #slowCount = 0;
+  #refusedCount = 0;
+
+  constructor({ clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics }) {
+    this.#clock = clock;
+    this.#refusals = metrics.counter("pyromesh_pushes_refused_total", "Pushes that were refused since the node had more to do than it can.", ["reason"]);
+  }
+
+  /** Throws OVERLOADED where `enter` would: before the body is decompressed and decoded. */
+  check(): void {
+    if (this.#state.kind === "bounded" && this.#atWorkCount >= this.#state.atWorkMax) throw this.#refusal(this.#state);
+  }
+
+  /** Returns what `leave` needs. Throws OVERLOADED. */
+  enter(): number {
+    this.check();
+    this.#atWorkCount++;
+    return this.#clock.monotonicMs();
+  }
+
+  leave(enteredMs: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#atWorkCount--;
+    // A pause without ends is a stall, which says nothing of the rate.
+    if (this.#beganMs === undefined || nowMs - this.#endedMs > WINDOW_MS_MAX) {
+      this.#begin(nowMs);
+    } else {
+      this.#endedMs = nowMs;
+      this.#endedCount++;
+      if (nowMs - enteredMs > SLOW_MS) this.#slowCount++;
+      const passedMs = nowMs - this.#beganMs;
+      if (passedMs >= WINDOW_MS_MAX || (passedMs >= WINDOW_MS && this.#endedCount >= WINDOW_ENDS)) {
+        this.#state = nextState(this.#state, { passedMs, endedCount: this.#endedCount, slowCount: this.#slowCount, refusedCount: this.#refusedCount });
+        this.#begin(nowMs);
+      }
+    }
+    if (this.#atWorkCount === 0) this.#state = OPEN;
+  }
+
+  #begin(nowMs: number): void {
+    this.#beganMs = nowMs;
+    this.#endedMs = nowMs;
+    this.#endedCount = 0;
+    this.#slowCount = 0;
+    this.#refusedCount = 0;
+  }
+
+  #refusal({ perMs }: Bounded): CodedError {
+    this.#refusedCount++;
+    this.#refusals.add(REASON, 1);
+    const retryAfterSeconds = Math.max(1, Math.ceil(this.#atWorkCount / perMs / 1000));
+    return new CodedError({
+      code: "OVERLOADED",
+      kind: "unavailable",
+      message: `this node works on ${this.#atWorkCount} pushes and ends ${(perMs * 1000).toFixed(0)} a second: try again in ${retryAfterSeconds} s, or at another node`,
+      details: { ...REASON, retryAfterSeconds },
+    });
+  }
+}
+
+/**
+ * Reads the body of a push that is not refused. A large one is refused before. A small one costs less to read than its connection costs, which is closed where a
+ * body is left unread.
+ */
+export async function readAdmitted(request: ApiRequest, sizeBytesMax: number, gate: PushGate): Promise<Uint8Array> {
+  if (!(Number(request.headers["content-length"]) <= SMALL_BODY_BYTES_MAX)) gate.check();
+  const body = await request.body(sizeBytesMax);
+  gate.check();
+  return body;
+}
+
+const SMALL_BODY_BYTES_MAX = 64 * 2 ** 10;
+
+// --- deciding, pure ---------------------------------------------------------------------------------------------------
+
+interface Bounded {
+  readonly kind: "bounded";
+  /** Pushes that end in a millisecond. */
+  readonly perMs: number;
+  readonly atWorkMax: number;
+}
+
+type GateState = { readonly kind: "open" } | Bounded;
+
+/** What was seen in one window. */
+interface GateWindow {
+  readonly passedMs: number;
+  readonly endedCount: number;
+  readonly slowCount: number;
+  readonly refusedCount: number;
+}
+
+function nextState(state: GateState, { passedMs, endedCount, slowCount, refusedCount }: GateWindow): GateState {
+  const isSlow = slowCount * 2 > endedCount;
+  // Quick because others were refused: the bound stays, and rises with the rate.
+  if (!isSlow && refusedCount === 0) return OPEN;
+  const newestPerMs = endedCount / passedMs;
+  const perMs = state.kind === "bounded" ? NEWEST_PART * newestPerMs + (1 - NEWEST_PART) * state.perMs : newestPerMs;
+  return { kind: "bounded", perMs, atWorkMax: Math.max(AT_WORK_MIN, perMs * WAIT_MAX_MS) };
+}
+
+const OPEN: GateState = { kind: "open" };
+const REASON = { reason: "overloaded" } as const;
