@@ -3,13 +3,13 @@
  * bounded by the time that a push would wait, not by its length: how long a push takes depends on the machine, the profiles and the other members.
  *
  *   open ── most pushes that ended in a window were slow ──► bounded: at most WAIT_MAX_MS of work at the rate at which pushes ended, or AT_WORK_MIN; a further push gets 503
- *   bounded ── in a window most were quick and none was refused, or the node is idle ──► open
+ *   bounded ── for CALM_MS no window was slow ──► open
  *
  * A burst that drains within WAIT_MAX_MS is never refused: while it does, the bound is above it. Nor is anything refused for a stall (a slow disk, a member that is
  * about to be declared dead): as long as no push ends there is nothing to judge by, and those that waited end together, which is a high rate. What waits then is
  * bounded by the memory for bodies.
  *
- * What must stay true: each `enter` is followed by one `leave`; a node on which nothing is at work refuses nothing.
+ * What must stay true: each `enter` is followed by one `leave`; a node with less than AT_WORK_MIN pushes at work refuses none.
  */
 import { CodedError } from "@pyromesh/base";
 import type { Clock, Counter, Metrics } from "@pyromesh/base";
@@ -34,6 +34,8 @@ const AT_WORK_MIN = 64;
 const WINDOW_MS = 100;
 const WINDOW_ENDS = 8;
 const WINDOW_MS_MAX = 1_000;
+/** Clients that come in bursts leave pauses, in which all is quick. A gate that opened in one would let a whole burst in. */
+const CALM_MS = 1_000;
 /** Of the newest window in the rate: ends come in groups, as commits do. */
 const NEWEST_PART = 0.25;
 
@@ -41,13 +43,14 @@ export class PushGate {
   readonly #clock: Clock;
   readonly #refusals: Counter;
   #state: GateState = OPEN;
+  /** When a window was slow last. */
+  #slowMs = 0;
   #atWorkCount = 0;
   /** The window that runs begins with the end of a push, which it does not count. Undefined: none runs. */
   #beganMs: number | undefined;
   #endedMs = 0;
   #endedCount = 0;
   #slowCount = 0;
-  #refusedCount = 0;
 
   constructor({ clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics }) {
     this.#clock = clock;
@@ -56,7 +59,10 @@ export class PushGate {
 
   /** Throws OVERLOADED where `enter` would: before the body is decompressed and decoded. */
   check(): void {
-    if (this.#state.kind === "bounded" && this.#atWorkCount >= this.#state.atWorkMax) throw this.#refusal(this.#state);
+    if (this.#state.kind === "open" || this.#atWorkCount < this.#state.atWorkMax) return;
+    // A bound that is too low, since fewer came than could be done, makes pushes quick, and so lasts no longer than this.
+    if (this.#clock.monotonicMs() - this.#slowMs < CALM_MS) throw this.#refusal(this.#state);
+    this.#state = OPEN;
   }
 
   /** Returns what `leave` needs. Throws OVERLOADED. */
@@ -78,11 +84,11 @@ export class PushGate {
       if (nowMs - enteredMs > SLOW_MS) this.#slowCount++;
       const passedMs = nowMs - this.#beganMs;
       if (passedMs >= WINDOW_MS_MAX || (passedMs >= WINDOW_MS && this.#endedCount >= WINDOW_ENDS)) {
-        this.#state = nextState(this.#state, { passedMs, endedCount: this.#endedCount, slowCount: this.#slowCount, refusedCount: this.#refusedCount });
+        if (this.#slowCount * 2 > this.#endedCount) this.#slowMs = nowMs;
+        this.#state = nextState(this.#state, { passedMs, endedCount: this.#endedCount, slowCount: this.#slowCount });
         this.#begin(nowMs);
       }
     }
-    if (this.#atWorkCount === 0) this.#state = OPEN;
   }
 
   #begin(nowMs: number): void {
@@ -90,11 +96,9 @@ export class PushGate {
     this.#endedMs = nowMs;
     this.#endedCount = 0;
     this.#slowCount = 0;
-    this.#refusedCount = 0;
   }
 
   #refusal({ perMs }: Bounded): CodedError {
-    this.#refusedCount++;
     this.#refusals.add(REASON, 1);
     const retryAfterSeconds = Math.max(1, Math.ceil(this.#atWorkCount / perMs / 1000));
     return new CodedError({
@@ -135,13 +139,10 @@ interface GateWindow {
   readonly passedMs: number;
   readonly endedCount: number;
   readonly slowCount: number;
-  readonly refusedCount: number;
 }
 
-function nextState(state: GateState, { passedMs, endedCount, slowCount, refusedCount }: GateWindow): GateState {
-  const isSlow = slowCount * 2 > endedCount;
-  // Quick because others were refused: the bound stays, and rises with the rate.
-  if (!isSlow && refusedCount === 0) return OPEN;
+function nextState(state: GateState, { passedMs, endedCount, slowCount }: GateWindow): GateState {
+  if (state.kind === "open" && slowCount * 2 <= endedCount) return state;
   const newestPerMs = endedCount / passedMs;
   const perMs = state.kind === "bounded" ? NEWEST_PART * newestPerMs + (1 - NEWEST_PART) * state.perMs : newestPerMs;
   return { kind: "bounded", perMs, atWorkMax: Math.max(AT_WORK_MIN, perMs * WAIT_MAX_MS) };
