@@ -118,9 +118,10 @@ export class StoreProgress {
   #due(): readonly Member[] {
     const commit = this.#modules.lastCommit();
     const witnesses = new Set(this.#witnesses);
-    // Each member is asked once after a start: one that was told by an earlier process may be no witness any more.
     return this.#others.filter((member) => {
-      if (!witnesses.has(member) && this.#compared.has(member.storeId)) return false;
+      // Each store is asked once after a start, whether or not its member was: one that was told by an earlier process may be no witness any more.
+      if (!this.#compared.has(member.storeId)) return true;
+      if (!witnesses.has(member)) return false;
       const told = this.#told.get(member.name);
       return told?.bootId !== member.bootId || told.commit < commit;
     });
