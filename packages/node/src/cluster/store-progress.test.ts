@@ -73,6 +73,19 @@ describe("how far a store has got, as others remember it", () => {
     expect([back.progress.isCompared, back.rolledBack]).deep.equal([true, []]);
   });
 
+  it("a member that takes a new store id is asked again", async () => {
+    const names = [...NAMES, "d", "e"];
+    world = new FakeClusterWorld(names, { clock });
+    const [a] = names.map((name) => (name === "a" || name === "b" ? start(name, 1) : undefined)) as [Store];
+    for (const name of ["c", "d", "e"]) world.stop(name);
+    await pass(clock, 1_000);
+    world.updateMember("b", { storeId: "0b".repeat(16) });
+    start("c", 1);
+    world.resume("c");
+    await pass(clock, 3_000);
+    expect(a.progress.isCompared, "with b and c").equal(true);
+  });
+
   it("without a majority it is not compared, and it goes on asking", async () => {
     const a = start("a", 1);
     world.cut("a", "b");
