@@ -88,6 +88,12 @@ describe("push gate", () => {
     }
   });
 
+  it("a stall during an overload does not lift the bound: no more is let in than ends in 0.3 s", () => {
+    const { accepted } = run({ arrivalsPerSecond: () => 900, endsPerSecond: 300, seconds: 20, stallMs: [10_000, 13_000] });
+    expect(accepted.filter(({ atMs }) => atMs >= 10_000 && atMs < 13_000).length).below(10);
+    expect(Math.max(...accepted.filter(({ atMs }) => atMs >= 13_000).map(({ tookMs }) => tookMs))).below(1_000);
+  });
+
   it("64 in flight, or 300 that end within 0.3 s: nothing is refused, though each waits for the others", () => {
     for (const [inFlightCount, everyMs] of [
       [64, 40],

@@ -3,7 +3,7 @@
  * bounded by the time that a push would wait, not by its length: how long a push takes depends on the machine, the profiles and the other members.
  *
  *   open ── most pushes that ended in a window were slow ──► bounded: at most WAIT_MAX_MS of work at the rate at which pushes ended, or AT_WORK_MIN; a further push gets 503
- *   bounded ── for CALM_MS no window was slow ──► open
+ *   bounded ── a window is quick, or a push comes to an idle node, CALM_MS after the last slow window ──► open
  *
  * A burst that drains within WAIT_MAX_MS is never refused: while it does, the bound is above it. Nor is anything refused for a stall (a slow disk, a member that is
  * about to be declared dead): as long as no push ends there is nothing to judge by, and those that waited end together, which is a high rate. What waits then is
@@ -59,17 +59,16 @@ export class PushGate {
 
   /** Throws OVERLOADED where `enter` would: before the body is decompressed and decoded. */
   check(): void {
-    if (this.#state.kind === "open" || this.#atWorkCount < this.#state.atWorkMax) return;
-    // A bound that is too low, since fewer came than could be done, makes pushes quick, and so lasts no longer than this.
-    if (this.#clock.monotonicMs() - this.#slowMs < CALM_MS) throw this.#refusal(this.#state);
-    this.#state = OPEN;
+    if (this.#state.kind === "bounded" && this.#atWorkCount >= this.#state.atWorkMax) throw this.#refusal(this.#state);
   }
 
   /** Returns what `leave` needs. Throws OVERLOADED. */
   enter(): number {
     this.check();
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#atWorkCount === 0 && nowMs - this.#slowMs >= CALM_MS) this.#state = OPEN;
     this.#atWorkCount++;
-    return this.#clock.monotonicMs();
+    return nowMs;
   }
 
   leave(enteredMs: number): void {
@@ -84,8 +83,9 @@ export class PushGate {
       if (nowMs - enteredMs > SLOW_MS) this.#slowCount++;
       const passedMs = nowMs - this.#beganMs;
       if (passedMs >= WINDOW_MS_MAX || (passedMs >= WINDOW_MS && this.#endedCount >= WINDOW_ENDS)) {
-        if (this.#slowCount * 2 > this.#endedCount) this.#slowMs = nowMs;
-        this.#state = nextState(this.#state, { passedMs, endedCount: this.#endedCount, slowCount: this.#slowCount });
+        const isSlow = this.#slowCount * 2 > this.#endedCount;
+        if (isSlow) this.#slowMs = nowMs;
+        this.#state = nextState(this.#state, { passedMs, endedCount: this.#endedCount, isSlow, calmMs: nowMs - this.#slowMs });
         this.#begin(nowMs);
       }
     }
@@ -138,11 +138,15 @@ type GateState = { readonly kind: "open" } | Bounded;
 interface GateWindow {
   readonly passedMs: number;
   readonly endedCount: number;
-  readonly slowCount: number;
+  /** Most that ended were slow. */
+  readonly isSlow: boolean;
+  /** Since the last window that was. */
+  readonly calmMs: number;
 }
 
-function nextState(state: GateState, { passedMs, endedCount, slowCount }: GateWindow): GateState {
-  if (state.kind === "open" && slowCount * 2 <= endedCount) return state;
+function nextState(state: GateState, { passedMs, endedCount, isSlow, calmMs }: GateWindow): GateState {
+  // A bound that is too low, since fewer came than could be done, makes pushes quick, and so does not last.
+  if (!isSlow && (state.kind === "open" || calmMs >= CALM_MS)) return OPEN;
   const newestPerMs = endedCount / passedMs;
   const perMs = state.kind === "bounded" ? NEWEST_PART * newestPerMs + (1 - NEWEST_PART) * state.perMs : newestPerMs;
   return { kind: "bounded", perMs, atWorkMax: Math.max(AT_WORK_MIN, perMs * WAIT_MAX_MS) };
