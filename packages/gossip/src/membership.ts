@@ -253,7 +253,7 @@ export class Membership {
   }
 
   /** Why a node that says this of itself may not be a member here; undefined: it may. */
-  formatsApart(other: Pick<FormatHolder, "name" | "formats">): string | undefined {
+  formatsApart(other: Pick<FormatHolder, "name" | "storeId" | "formats">): string | undefined {
     return this.#table.formatsApart(other);
   }
 

@@ -77,14 +77,14 @@ export function readByFull(self: FormatHolder, members: Iterable<FormatHolder>, 
   return reads;
 }
 
-/** Why a node with `theirs` may not become, or stay, a member beside one with `own`, in words that go on after "it"; undefined: it may. `readByOthers`: of `readByFull`. */
-export function formatsApart(own: MemberFormats, readByOthers: readonly number[], theirs: MemberFormats): string | undefined {
+/** Why a node with `theirs` may not become, or stay, a member beside one with `own`, in words that go on after "it"; undefined: it may. `readByOthers`: of `readByFull`; undefined: of a full member, which has promised nothing that another one does not read. */
+export function formatsApart(own: MemberFormats, readByOthers: readonly number[] | undefined, theirs: MemberFormats): string | undefined {
   for (const [at, format] of FORMATS.entries()) {
     const { promised, reads } = supportOf(theirs, at);
     const ownPromised = supportOf(own, at).promised;
     if (reads < ownPromised) return `reads ${format} up to version ${reads}, and version ${ownPromised} is written by the other members, or may be at any time: it needs a newer build`;
-    const readable = readByOthers[at]!;
-    if (promised > readable) return `writes ${format} of version ${promised} or may have, and not every other member reads more than version ${readable}: they need a newer build, one after the other, before it joins`;
+    const readable = readByOthers?.[at];
+    if (readable !== undefined && promised > readable) return `writes ${format} of version ${promised} or may have, and not every other member reads more than version ${readable}: they need a newer build, one after the other, before it joins`;
   }
   return undefined;
 }

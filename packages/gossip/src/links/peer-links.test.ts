@@ -170,7 +170,7 @@ describe("links between members", () => {
     it("versions of formats that are apart: a sentence on both sides, by whoever sees it", async () => {
       const rig = LinkRig.inMemory();
       const said = { formats: "0101", promises: "01" };
-      const a = await rig.start("a", { modules: { formats: { own: () => ({ formats: "0102", promises: "02" }), apart: (name, theirs) => (theirs.formats === said.formats ? `reads too little, ${name}` : undefined) } } });
+      const a = await rig.start("a", { modules: { formats: { own: () => ({ formats: "0102", promises: "02" }), apart: ({ name }, theirs) => (theirs.formats === said.formats ? `reads too little, ${name}` : undefined) } } });
       const b = await rig.start("b", { modules: { formats: { own: () => said, apart: () => undefined } } });
       for (const [one, other] of [[a, b], [b, a]] as const) {
         const error = await one.links.connect(other.address, never).catch((thrown: unknown) => thrown);

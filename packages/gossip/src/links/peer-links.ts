@@ -42,7 +42,7 @@ export interface PeerLinksModules {
   /** "" while it is not known; then it is not compared. */
   readonly bucketId: () => string;
   /** What this node says of the formats that it reads and writes, and why another one that says `theirs` may not be a member; undefined: it may. Absent: nothing is said, and nobody refused. */
-  readonly formats?: { readonly own: () => AnnouncedFormats; readonly apart: (name: string, theirs: AnnouncedFormats) => string | undefined };
+  readonly formats?: { readonly own: () => AnnouncedFormats; readonly apart: (peer: Pick<LinkedPeer, "name" | "storeId">, theirs: AnnouncedFormats) => string | undefined };
   /** Where a member is dialled, `host:port`; undefined: it has no address, and is not dialled. */
   readonly addressOf: (member: string) => string | undefined;
 }
@@ -393,7 +393,7 @@ export class PeerLinks {
     // Once linked it would be taken for a member of this cluster, whichever bucket it turns out to have.
     if (bucketId === "" || ownBucketId === "") return { code: "bucket-unknown", sentence: `${bucketId === "" ? name : own.name} has not heard from its bucket yet, and joins nobody before it has` };
     if (bucketId !== ownBucketId) return { code: "other-bucket", sentence: "the two have different buckets: all members of a cluster share one, set by --bucket" };
-    const apart = this.#modules.formats?.apart(name, { formats, promises });
+    const apart = this.#modules.formats?.apart({ name, storeId }, { formats, promises });
     if (apart !== undefined) return { code: "incompatible-version", sentence: `it ${apart}` };
     for (const other of [...this.#current.values()]) {
       const { peer } = other;

@@ -420,9 +420,12 @@ export class MemberTable {
   }
 
   /** Why a node that says this of itself may not be a member here, in words that go on after "it"; undefined: it may. */
-  formatsApart(other: Pick<FormatHolder, "name" | "formats">): string | undefined {
+  formatsApart({ formats, name, storeId }: Pick<FormatHolder, "name" | "storeId" | "formats">): string | undefined {
     if (!this.isFull) return undefined; // it knows neither who is there nor what is written
-    return formatsApart(formatsOf(this.#own), this.#readByFull(other.name), other.formats);
+    // A node that was cut off knows the others as they were before their upgrade, and learns better only over a link to one of them.
+    const known = this.#entries.get(name);
+    const isKnownFull = known?.storeId === storeId && this.#isFull(known);
+    return formatsApart(formatsOf(this.#own), isKnownFull ? undefined : this.#readByFull(name), formats);
   }
 
   #readByFull(besides?: string): readonly number[] {

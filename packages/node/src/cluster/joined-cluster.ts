@@ -129,7 +129,7 @@ export class JoinedCluster implements Cluster {
     const late: { membership?: Membership } = {};
     const links = await PeerLinks.open(
       { host: options.host, port: options.port, privateKey: identity.seed, clusterName: options.clusterName, name: identity.name, storeId, bootId, build: options.build },
-      { network, clock, random, logger, metrics, secrets: () => secrets.inForce, bucketId: store.bucketId, addressOf: (member) => late.membership?.addressOf(member), formats: { own: () => announced(late.membership?.view.self.formats ?? store.formats), apart: (name, theirs) => late.membership?.formatsApart({ name, formats: formatsOf(theirs) }) } },
+      { network, clock, random, logger, metrics, secrets: () => secrets.inForce, bucketId: store.bucketId, addressOf: (member) => late.membership?.addressOf(member), formats: { own: () => announced(late.membership?.view.self.formats ?? store.formats), apart: (peer, theirs) => late.membership?.formatsApart({ ...peer, formats: formatsOf(theirs) }) } },
     );
     try {
       const clusterAddress = options.advertised(links.port);
