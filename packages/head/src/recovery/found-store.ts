@@ -31,7 +31,9 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
   await turns.give(); // what follows runs in one piece
   const checkpoint = checkpointOf(structure.storeMark, seen);
   if (seen !== undefined && checkpoint === undefined) logger.warn("the checkpoint beside the head's store belongs to another store and is ignored");
-  const isMarkLost = structure.storeMark === undefined && (!structure.isEmpty || seen !== undefined);
+  // A store that had committed nothing may not have brought its first entry to the disk: nothing is missing, and it keeps its id.
+  const hadCommitted = seen !== undefined && (seen.commit > 0 || seen.ordinalNext > 0);
+  const isMarkLost = structure.storeMark === undefined && (!structure.isEmpty || hadCommitted);
   const plan = planReplay(structure, checkpoint, loss !== undefined || isMarkLost);
 
   const knownId = structure.storeMark?.storeId ?? seen?.storeId;

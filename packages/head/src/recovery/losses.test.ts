@@ -5,7 +5,7 @@ import { seededRandom } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { windowStartOf } from "@pyromesh/profile";
 import { decodeCommit } from "../entries/commit-entry.ts";
-import { parseKey, recordKey } from "../entries/keys.ts";
+import { META_STORE, parseKey, recordKey } from "../entries/keys.ts";
 import type { Head } from "../head.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
 import { HOUR_MS, makeRecord, memoryWorld, numberOf, startHead } from "../testing/fixtures.ts";
@@ -40,6 +40,17 @@ const covers = ({ startMs = -Infinity, endMs = Infinity }: QuarantineEntry, time
 
 describe("losses of a store from which records left one by one", function () {
   this.timeout(60_000);
+
+  it("a store whose first entry did not come to the disk is the same new store at the next start", async () => {
+    const world = memoryWorld();
+    const { storeId } = (await startHead(world)).head;
+    world.disk.crash();
+    world.disk.tamper(META_STORE, () => undefined);
+    expect(world.checkpoint.read(), "it was written before").deep.include({ commit: 0, ordinalNext: 0 });
+    const random = seededRandom(2);
+    const { head, quarantinedCount } = await startHead(world, {}, { random });
+    expect([head.storeId, head.isFirstFormat, quarantinedCount]).deep.equal([storeId, false, 0]);
+  });
 
   it("a lost record is in a quarantine that covers its time, one that left is none, and the loss is found once", async () => {
     let lostCount = 0;
