@@ -472,6 +472,9 @@ export class Node {
       readAheadBudget: new ByteBudget(readAheadBytes, { groupBytesMax: windowBytesMax }),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
       refresh: (signal, fromMs) => link.refreshForReader(signal, fromMs),
+      forgetHeard: (key) => {
+        if (catalog.get(key)?.place.startsWith("store:") === true) catalog.remove(key);
+      },
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,

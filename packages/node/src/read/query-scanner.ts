@@ -76,6 +76,8 @@ interface Plan extends Sources {
   readonly heads: OpenedHeads | undefined;
   /** The query is not planned again: an object that is gone from the bucket counts as one that cannot be read. */
   readonly isLast: boolean;
+  /** The entry was to wait at a store, which says that it does not, and the bucket has no such object: no plan should have it. */
+  readonly onNowhere: (key: string) => void;
 }
 
 export interface QueryScannerModules {
@@ -90,6 +92,8 @@ export interface QueryScannerModules {
   readonly heads?: ClusterHeads | undefined;
   /** Lists the bucket again, by a LIST that begins after the call. */
   readonly refresh: (signal: AbortSignal, fromMs: number) => Promise<void>;
+  /** Takes a segment out of the plans that another member told of, and that is nowhere: it was named anew, for instance. */
+  readonly forgetHeard: (key: string) => void;
   /** Bytes of segments that one query of the tenant may read; 0: any. Of several tenants the smallest holds. */
   readonly queryBytesMaxOf: (tenant: TenantId) => number;
   readonly quarantine: () => readonly QuarantinedSpan[];
@@ -155,7 +159,7 @@ export class QueryScanner {
       const { missing, pin, ...sources } = this.#modules.heads === undefined ? this.#pinned(scope) : await this.#opened(this.#modules.heads, { scope, selectors, wants }, signal);
       let again: unknown;
       try {
-        return await run({ ...sources, isLast: planCount === PLANS_MAX }, missing);
+        return await run({ ...sources, isLast: planCount === PLANS_MAX, onNowhere: this.#modules.forgetHeard }, missing);
       } catch (error) {
         if ((!isVanished(error) && !isPlanAgain(error)) || planCount === PLANS_MAX) throw error;
         again = error;
@@ -380,12 +384,13 @@ function receiptOf(partials: readonly ScanPartial[], counts: Pick<Receipt, "obje
  * Turns a failed read of one object into an outcome, since `readAhead` would end the query: whether it is refused is decided when its window is
  * scanned. An object that is gone ends the plan instead, unless it is the last.
  */
-async function orFailed<T>(entry: CatalogEntry, { isLast }: Plan, read: () => Promise<T>, signal: AbortSignal): Promise<T | Failed> {
+async function orFailed<T>(entry: CatalogEntry, { isLast, onNowhere }: Plan, read: () => Promise<T>, signal: AbortSignal): Promise<T | Failed> {
   try {
     return await read();
   } catch (error) {
     if (signal.aborted || (isVanished(error) && !isLast && entry.place === "bucket")) throw error;
     // Its store has uploaded it meanwhile, or is gone: the next plan reads it elsewhere, or does without the store where that is allowed.
+    if (entry.place.startsWith("store:") && isVanished(error)) onNowhere(entry.key);
     if (entry.place.startsWith("store:") && !isLast) throw planAgain(`${entry.key} cannot be read from its store (${messageOf(error)})`, error);
     return { failure: { text: namedReason(entry.key, error), cause: error } };
   }

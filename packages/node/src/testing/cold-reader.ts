@@ -79,6 +79,7 @@ export class ColdReader {
         };
       },
       refresh: (signal) => catalog.refresh(signal).then(() => undefined),
+      forgetHeard: () => {},
       queryBytesMaxOf: () => 0,
       quarantine: () => [],
       incompleteBecause: () => undefined,

@@ -263,6 +263,7 @@ export class StoreMember {
       },
       heads,
       refresh: () => this.#list(),
+      forgetHeard: (key) => void catalog.remove(key),
       queryBytesMaxOf: () => this.#world.queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => (this.#listBeganMs === -Infinity ? "the bucket was not listed yet" : undefined),

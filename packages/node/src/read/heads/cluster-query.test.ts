@@ -417,6 +417,23 @@ describe("a query over several heads", () => {
       for (const { meta, sizeBytes, place } of catalog.entries()) if (meta.kind === "segment" && place === "local") world.of(to).catalog.addByMeta(toldSegment(meta, { sizeBytes, isUploaded: false }), { storeId });
     };
 
+    // Simulator, seed 96140 of three nodes: it was named anew, and whoever had heard of the first name refused all queries of its hour.
+    it("a segment that its store and the bucket do not have is planned no more", async () => {
+      await world.push(0, ["a", "b", "c"]);
+      await world.of("a").flush();
+      for (const name of ["b", "c"]) {
+        await world.of(name).list();
+        await world.of(name).release();
+      }
+      const { catalog, storeId } = world.of("a");
+      const { meta, sizeBytes } = [...catalog.entries()][0]!;
+      const renamed = toldSegment({ ...meta, ordinal: (meta.kind === "segment" ? meta.ordinal : 0) + 7 } as typeof meta & { kind: "segment" }, { sizeBytes, isUploaded: false });
+      world.of("c").catalog.addByMeta(renamed, { storeId });
+      expect(world.of("c").catalog.get(renamed.key)?.place).equal(`store:${storeId}`);
+      expect(await world.ask("c")).deep.equal([0]);
+      expect(world.of("c").catalog.get(renamed.key)).equal(undefined);
+    });
+
     it("a segment that waits at a process that was stopped holds a query up no longer than until that is suspected", async () => {
       await world.push(0, ["a", "b", "c"]);
       await world.of("a").seal();
