@@ -504,18 +504,25 @@ export class Head {
     return this.#notes;
   }
 
+  /** The data directory may have notes: an earlier build would not keep them, and refuses it. See `holdVersions`. */
+  get mayNote(): boolean {
+    return this.#versions === undefined || (this.heldVersions["head"] ?? 0) >= NOTES_FORMAT;
+  }
+
   /**
-   * Call it where `release` and `unseal` are given notes from now on, after `holdVersions` of the head's newest format: an earlier build would not keep them. It is on
-   * disk once the promise resolves. Writes nothing where the store says so already.
+   * Call it where `release` and `unseal` are given notes from now on. Only where the store `mayNote`. It is on disk once the promise resolves. Writes nothing where the
+   * store says so already.
    */
   beginNotes({ notes, sinceMs }: BegunNotes): Promise<void> {
-    assert(this.#versions === undefined || (this.heldVersions["head"] ?? 0) >= NOTES_FORMAT, "the data directory says that it may have notes");
+    assert(this.mayNote, "the data directory says that it may have notes");
     return this.#job(async () => {
       const { markMs } = this.#notes;
       this.#notes = NO_NOTES;
-      if (markMs !== undefined && markMs >= sinceMs) return;
-      const mark = encodeNotesMark(sinceMs);
-      await this.#writer.write({ ops: [...notes.flatMap((note) => [...noteOps(note)]), { kind: "put", ...mark }], probe: whenSame(mark), apply: () => {} });
+      if (markMs === undefined || markMs < sinceMs) {
+        const mark = encodeNotesMark(sinceMs);
+        await this.#writer.write({ ops: [...notes.flatMap((note) => [...noteOps(note)]), { kind: "put", ...mark }], probe: whenSame(mark), apply: () => {} });
+      }
+      this.#notes = { ...NO_NOTES, markMs: Math.max(markMs ?? 0, sinceMs) };
     });
   }
 

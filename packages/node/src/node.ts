@@ -406,12 +406,8 @@ export class Node {
         { name: httpAddress, clusterName: config.clusterName ?? "", bootId: toHex(random.bytes(16)), httpAddress, build: this.#modules.buildInfo.version, formats: this.#modules.formats },
         () => head.storeId,
       );
-    // Notes are of the head's newest format, so they begin once the data directory says that it may have it.
-    let areNotesBegun = false;
     const beginNotes = async (): Promise<void> => {
-      if (segmentMemory === undefined || areNotesBegun || (head.heldVersions["head"] ?? 0) < BUILD_FORMATS.head.reads) return;
-      await head.beginNotes(segmentMemory.releasedInto.beginNoting());
-      areNotesBegun = true;
+      if (segmentMemory !== undefined && head.mayNote) await head.beginNotes(segmentMemory.releasedInto.beginNoting());
     };
     const holdVersions = async (held: HeldVersions): Promise<void> => {
       await head.holdVersions(held);

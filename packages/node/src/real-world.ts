@@ -56,7 +56,7 @@ function firstAddress(): string | undefined {
   return all.find(({ address, internal }) => !internal && !address.startsWith("fe80:") && !address.startsWith("169.254."))?.address;
 }
 
-/** An earlier build, as far as others can tell: `record=1` reads and writes no newer records. Only tests set it. */
+/** An earlier build, as far as others can tell: `record=1,head=3` reads and writes no newer records, and no newer data directories. Only tests set it. */
 function formatsOfBuild(): BuildFormats {
   const formats = { ...BUILD_FORMATS };
   for (const one of (process.env["PYROMESH_TEST_FORMATS"] ?? "").split(",")) {

@@ -90,6 +90,8 @@ describe("notes of objects", () => {
     const { batchCount } = world.disk;
     await head.beginNotes({ notes: [noteOf("a")], sinceMs: 500 });
     expect(world.disk.batchCount).equal(batchCount + 1);
+    await head.beginNotes({ notes: [noteOf("a")], sinceMs: 500 });
+    expect(world.disk.batchCount, "nothing is written again").equal(batchCount + 1);
     await head.release([identityOf(2)], noteOf("b"));
     expect(await found()).deep.equal([500, { a: "of a", b: "of b" }]);
     expect(await found(), "again").deep.equal([500, { a: "of a", b: "of b" }]);
