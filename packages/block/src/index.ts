@@ -5,6 +5,7 @@ export { BucketError, checkKey, isBucketError, OBJECT_SIZE_BYTES_MAX } from "./b
 export type { Bucket, BucketErrorCode, BucketObject, ListOptions, PutOptions } from "./bucket/bucket.ts";
 export { Catalog } from "./catalog/catalog.ts";
 export type { CatalogModules, CatalogOptions, CatalogSnapshot, RefreshOptions } from "./catalog/catalog.ts";
+export { storeOf } from "./catalog/catalog-entry.ts";
 export type { CatalogEntry, ObjectPlace } from "./catalog/catalog-entry.ts";
 export type { WindowRef } from "./listing/window-ref.ts";
 export { CatalogView } from "./catalog/catalog-view.ts";

@@ -8,6 +8,11 @@ import type { SourceSet } from "./source-set.ts";
  */
 export type ObjectPlace = "bucket" | "local" | `store:${string}`;
 
+/** The id of the store at which the object waits; undefined: it is in the bucket, or waits here. */
+export function storeOf(place: ObjectPlace): string | undefined {
+  return place.startsWith("store:") ? place.slice("store:".length) : undefined;
+}
+
 /** One readable object. Never changed: a change puts a new one in its place. */
 export interface CatalogEntry {
   readonly key: string;

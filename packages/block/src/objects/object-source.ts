@@ -10,6 +10,7 @@
  */
 import { CodedError, unavailable } from "@pyromesh/base";
 import type { Bucket } from "../bucket/bucket.ts";
+import { storeOf } from "../catalog/catalog-entry.ts";
 import type { CatalogEntry } from "../catalog/catalog-entry.ts";
 import type { LocalFiles } from "./local-file.ts";
 import { SEALED_READ_BYTES_MAX } from "./sealed-reads.ts";
@@ -46,7 +47,7 @@ export class PlacedSource implements ObjectSource {
   read({ key, place }: PlacedObject, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array> {
     if (place === "bucket") return this.#modules.bucket.getRange(key, offset, lengthBytes, signal);
     if (place === "local") return this.#modules.localFiles.read(key, offset, lengthBytes, signal);
-    return this.#readOfPeer(storeOf(place), key, offset, lengthBytes, signal).catch((error: unknown) => {
+    return this.#readOfPeer(storeOf(place)!, key, offset, lengthBytes, signal).catch((error: unknown) => {
       if (signal.aborted || !(error instanceof CodedError)) throw error;
       // Uploaded since the plan was made, as often as not.
       if (error.code === "SEALED_NOT_HERE") return this.#modules.bucket.getRange(key, offset, lengthBytes, signal);
@@ -76,8 +77,4 @@ export class PlacedSource implements ObjectSource {
     }
     return bytes;
   }
-}
-
-function storeOf(place: `store:${string}`): string {
-  return place.slice("store:".length);
 }

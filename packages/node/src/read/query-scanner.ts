@@ -18,7 +18,7 @@
 import { messageOf, Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { Scope } from "@pyromesh/api";
-import { NO_FLOOR_MS } from "@pyromesh/block";
+import { NO_FLOOR_MS, storeOf } from "@pyromesh/block";
 import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
 import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { Matcher, Receipt } from "@pyromesh/profile";
@@ -390,8 +390,9 @@ async function orFailed<T>(entry: CatalogEntry, { isLast, onNowhere }: Plan, rea
   } catch (error) {
     if (signal.aborted || (isVanished(error) && !isLast && entry.place === "bucket")) throw error;
     // Its store has uploaded it meanwhile, or is gone: the next plan reads it elsewhere, or does without the store where that is allowed.
-    if (entry.place.startsWith("store:") && isVanished(error)) onNowhere(entry.key);
-    if (entry.place.startsWith("store:") && !isLast) throw planAgain(`${entry.key} cannot be read from its store (${messageOf(error)})`, error);
+    const isElsewhere = storeOf(entry.place) !== undefined;
+    if (isElsewhere && isVanished(error)) onNowhere(entry.key);
+    if (isElsewhere && !isLast) throw planAgain(`${entry.key} cannot be read from its store (${messageOf(error)})`, error);
     return { failure: { text: namedReason(entry.key, error), cause: error } };
   }
 }

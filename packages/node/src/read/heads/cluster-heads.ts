@@ -14,7 +14,7 @@
 import { messageOf, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Metrics, TenantId } from "@pyromesh/base";
 import type { Scope } from "@pyromesh/api";
-import { NO_FLOOR_MS } from "@pyromesh/block";
+import { NO_FLOOR_MS, storeOf } from "@pyromesh/block";
 import type { CatalogEntry, HeardObject, HeardOutcome, Origin } from "@pyromesh/block";
 import type { Matcher } from "@pyromesh/profile";
 import type { ClusterView, StoreId } from "@pyromesh/ring";
@@ -113,7 +113,7 @@ export class ClusterHeads {
       let opened: OpenedPlan<P> | undefined;
       let heads: OpenedHeads | undefined;
       try {
-        const entries = plan.entries.filter(({ place }) => !isOfStore(place) || isPlannable(cluster.view, storeOf(place), silent));
+        const entries = plan.entries.filter(({ place }) => isPlannable(cluster.view, storeOf(place), silent));
         const { isPlanShort, isUploadUnseen, ...outcome } = this.#take(await this.#ask(question, entries, peerBytes, signal), plan);
         heads = this.#opened(question, outcome, plan.floors, peerBytes);
         signal.throwIfAborted();
@@ -178,7 +178,7 @@ export class ClusterHeads {
       planned: await PlannedObjects.of(entries, new Turns({ clock })),
       objects: entries.filter(({ meta }) => meta.kind === "block").map((entry) => plannedObject(entry, own)),
     };
-    const waitsAt = new Set(entries.flatMap(({ place }) => (isOfStore(place) ? [storeOf(place)] : [])));
+    const waitsAt = new Set(entries.flatMap(({ place }) => storeOf(place) ?? []));
     this.#rounds.add({});
     const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf, peerBytes, waitsAt }, signal);
     const answered = new Set(outcome.answers.map(({ member }) => member));
@@ -202,7 +202,7 @@ export class ClusterHeads {
   #take({ answers, becauseOf }: DigestRoundOutcome, { entries, floors }: PinnedPlan): DigestRoundOutcome & { readonly isPlanShort: boolean; readonly isUploadUnseen: boolean } {
     const taken: HolderAnswer[] = [];
     const reasons = new Map(becauseOf);
-    const waiting = new Set(entries.filter(({ place }) => isOfStore(place)).map(({ key }) => key));
+    const waiting = new Set(entries.filter(({ place }) => storeOf(place) !== undefined).map(({ key }) => key));
     let isPlanShort = false;
     let isUploadUnseen = false;
     for (const one of answers) {
@@ -227,12 +227,14 @@ export class ClusterHeads {
     let isOther = false;
     const answered = new Set(answers.map(({ answer }) => answer.storeId));
     for (const { place } of entries) {
-      if (!isOfStore(place) || answered.has(storeOf(place))) continue;
-      silent.add(storeOf(place));
+      const storeId = storeOf(place);
+      if (storeId === undefined || answered.has(storeId)) continue;
+      silent.add(storeId);
       isOther = true;
     }
     for (const { place } of plan.entries) {
-      if (isOfStore(place) && answered.has(storeOf(place)) && silent.delete(storeOf(place))) isOther = true;
+      const storeId = storeOf(place);
+      if (storeId !== undefined && answered.has(storeId) && silent.delete(storeId)) isOther = true;
     }
     return isOther;
   }
@@ -266,15 +268,7 @@ function nameOf({ tenant, windowStartMs, storeId, ordinal }: SegmentName): strin
   return `${storeId}/${ordinal}/${windowStartMs}/${tenant}`;
 }
 
-function isOfStore(place: CatalogEntry["place"]): place is `store:${string}` {
-  return place.startsWith("store:");
-}
-
-function storeOf(place: string): StoreId {
-  return place.slice("store:".length);
-}
-
-/** What waits at a store that is no member's has been flushed, or its store counts as lost. */
-function isPlannable({ members }: ClusterView, storeId: StoreId, silent: ReadonlySet<StoreId>): boolean {
-  return !silent.has(storeId) && members.some((member) => member.storeId === storeId);
+/** What waits at a store that is no member's has been flushed, or its store counts as lost. `storeId` undefined: it waits at none. */
+function isPlannable({ members }: ClusterView, storeId: StoreId | undefined, silent: ReadonlySet<StoreId>): boolean {
+  return storeId === undefined || (!silent.has(storeId) && members.some((member) => member.storeId === storeId));
 }
