@@ -52,6 +52,11 @@ export function isInCluster(entry: Entry): boolean {
   return isLive(entry) || entry.status === "dead";
 }
 
+/** The same, forgotten: the store must join anew. */
+export function forgottenOf(entry: Entry): Entry {
+  return { ...entry, status: "forgotten", goneJoins: entry.joins };
+}
+
 /** Beyond it an entry is refused. A member raises its own by one at a start and at a refutation: 2^48 are never reached honestly. */
 export const INCARNATION_MAX: number = 2 ** 48;
 

@@ -74,6 +74,11 @@ export function joinLosses(a: Loss, b: Loss): Loss {
   return isSame ? a : joined;
 }
 
+/** The same, cleared: who fenced it and who flushed matters no longer. */
+export function clearedOf(loss: Loss): Loss {
+  return { ...loss, isCleared: true, fencedBy: NOBODY, flushedBy: NOBODY };
+}
+
 /** Nobody waits for the store any more. */
 export function isOver(loss: Loss): boolean {
   return loss.isCleared || !loss.wasFull;
@@ -88,6 +93,18 @@ export function isReplaced(loss: Loss, entry: Entry | undefined): boolean {
 export function isSuperseded(loss: Loss, entry: Entry | undefined): boolean {
   if (entry === undefined || entry.storeId !== loss.storeId) return false;
   return entry.incarnation > loss.incarnation ? entry.status !== "dead" && entry.status !== "forgotten" : entry.incarnation === loss.incarnation && entry.status === "left";
+}
+
+/** The smallest number of acks under which any store may hold something that is not flushed. `acks`: of this node. */
+export function acksMinOf(entries: Iterable<Entry>, losses: ReadonlyMap<StoreId, Loss>, acks: number): number {
+  let min = acks;
+  for (const entry of entries) {
+    if (entry.status === "left") continue;
+    const loss = losses.get(entry.storeId);
+    if (loss === undefined || !isOver(loss)) min = Math.min(min, entry.acksHeld);
+  }
+  for (const loss of losses.values()) if (!isOver(loss)) min = Math.min(min, loss.acksHeld);
+  return min;
 }
 
 /** Why a loss is refused; undefined: it is well formed. */

@@ -5,6 +5,9 @@
  * successor, with an empty disk, knows nothing of it. Without that, two members with new disks could outvote what the old ones had said.
  */
 import type { StoreId } from "@pyromesh/ring";
+import { type Entry, isInCluster } from "./entry.ts";
+import { isReplaced, type Loss } from "./losses.ts";
+import type { MembershipRules } from "./rules.ts";
 
 export class Electorate {
   /** The stores that vote: of full members, alive, leaving or dead. */
@@ -26,4 +29,13 @@ export class Electorate {
     for (const store of this.voters) if (hasVote(store) && --missing === 0) return true;
     return false;
   }
+}
+
+/** `entries`: by member. */
+export function electorateOf(entries: ReadonlyMap<string, Entry>, losses: Iterable<Loss>, isFull: (entry: Entry) => boolean, rules: MembershipRules): Electorate {
+  const voters: StoreId[] = [];
+  for (const entry of entries.values()) if (isInCluster(entry) && rules.votes(isFull(entry))) voters.push(entry.storeId);
+  let silentCount = 0;
+  for (const loss of losses) if (rules.isSilentVote(loss, isReplaced(loss, entries.get(loss.member)))) silentCount++;
+  return new Electorate(voters, silentCount);
 }

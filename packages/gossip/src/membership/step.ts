@@ -27,9 +27,10 @@ import { NEWS_SETTINGS, NewsQueue, type NewsSettings } from "./dissemination.ts"
 import type { Entry } from "./entry.ts";
 import { OwnHeartbeats, relayId } from "./heartbeats.ts";
 import type { Loss } from "./losses.ts";
-import type { Changes, MemberTable, Refusal } from "./member-table.ts";
+import type { MemberTable } from "./member-table.ts";
 import type { Accusation, MembershipMessage } from "./messages.ts";
 import { Relay, type RelayMember, type WordTaker } from "./relay.ts";
+import type { Changes, Refusal } from "./table-changes.ts";
 import { newsOfEntry, newsOfLoss } from "./table-message.ts";
 
 export interface MembershipSettings {

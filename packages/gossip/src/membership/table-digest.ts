@@ -5,11 +5,12 @@
  * is the sum of the buckets'. Hashes are made when somebody asks, of the items that changed since.
  */
 import { hash } from "node:crypto";
-import { ByteWriter, crc32, encodeUtf8, toHex } from "@pyromesh/base";
+import { assert, ByteWriter, crc32, encodeUtf8, toHex } from "@pyromesh/base";
 import type { StoreId } from "@pyromesh/ring";
 import type { Entry } from "./entry.ts";
 import type { Loss } from "./losses.ts";
 import { writeEntry, writeLoss } from "./table-bytes.ts";
+import type { TableMessage } from "./table-message.ts";
 
 export const BUCKETS = 256;
 /** Of one bucket on the wire: enough to tell buckets of honest nodes apart. */
@@ -54,6 +55,24 @@ export class TableDigest {
   get buckets(): Uint8Array {
     this.#update();
     return (this.#buckets ??= this.#makeBuckets());
+  }
+
+  /**
+   * What a node with these bucket digests lacks: it is whole for that node, and no other. Make it from one request and send it as one message: what
+   * changes in between would be missing.
+   */
+  lackedBy(bucketDigests: Uint8Array): TableMessage {
+    const own = this.buckets;
+    assert(bucketDigests.length === own.length, "the digests of other buckets");
+    const isEqual = (bucket: number): boolean => {
+      for (let at = bucket * BUCKET_DIGEST_BYTES; at < (bucket + 1) * BUCKET_DIGEST_BYTES; at++) if (own[at] !== bucketDigests[at]) return false;
+      return true;
+    };
+    return {
+      isWhole: true,
+      entries: [...this.#entries.values()].filter((entry) => !isEqual(bucketOfMember(entry.name))),
+      losses: [...this.#losses.values()].filter((loss) => !isEqual(bucketOfLoss(loss.storeId))),
+    };
   }
 
   #makeBuckets(): Uint8Array {

@@ -4,7 +4,8 @@ import { announced, type AnnouncedFormats } from "../announced-formats.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { type Entry, NOBODY, type OwnEntry } from "../entry.ts";
 import type { Loss } from "../losses.ts";
-import { type Changes, MemberTable, type MemberTableOptions } from "../member-table.ts";
+import { MemberTable, type MemberTableOptions } from "../member-table.ts";
+import type { Changes } from "../table-changes.ts";
 import type { TableMessage } from "../table-message.ts";
 
 /** Of a build that reads version 1 of every format. */
