@@ -30,7 +30,7 @@ export function printScale(results: readonly ScaleResult[], { seed, settings }: 
     "",
     `Trials: ${results.map(({ size, change, crashCount }) => `${change.count} changes and ${crashCount} crashes of each kind at ${size.toLocaleString("en-US")} members`).join(", ")}.`,
     "",
-    `The constants: ${constantsOf(settings)} (\`MEMBERSHIP_SETTINGS\` in \`packages/gossip/src/membership/step.ts\`).`,
+    `The constants: ${constantsOf(settings)} (\`MEMBERSHIP_SETTINGS\` in \`packages/gossip/src/membership/settings.ts\`).`,
     "",
   ];
   return lines.join("\n");

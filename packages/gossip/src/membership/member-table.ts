@@ -348,6 +348,11 @@ export class MemberTable {
     return this.#items.persistedVersion;
   }
 
+  /** All of it is on disk. */
+  get isPersisted(): boolean {
+    return this.#items.persistedVersion >= this.#items.persistVersion;
+  }
+
   /** What to write. It is `persistVersion` that is on disk then. */
   get state(): ClusterState {
     return {

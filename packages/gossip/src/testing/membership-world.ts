@@ -6,9 +6,11 @@
  */
 import { seededRandom, type Random } from "@pyromesh/base";
 import type { Entry, OwnEntry } from "../membership/entry.ts";
+import type { MembershipEffect, MembershipEvent } from "../membership/events.ts";
 import { MemberTable } from "../membership/member-table.ts";
 import { encodeMembershipMessage, type MembershipMessage } from "../membership/messages.ts";
-import { MEMBERSHIP_SETTINGS, MembershipCore, type MembershipEffect, type MembershipEvent, type MembershipSettings } from "../membership/step.ts";
+import { MEMBERSHIP_SETTINGS, type MembershipSettings } from "../membership/settings.ts";
+import { MembershipCore } from "../membership/step.ts";
 import type { ClusterState } from "../membership/cluster-state.ts";
 
 export interface WorldOptions {

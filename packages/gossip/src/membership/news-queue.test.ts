@@ -1,6 +1,6 @@
 import { seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
-import { NEWS_SETTINGS, NewsQueue } from "./dissemination.ts";
+import { NEWS_SETTINGS, NewsQueue } from "./news-queue.ts";
 
 const queue = (): NewsQueue => new NewsQueue(NEWS_SETTINGS, seededRandom(1));
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `m${i}`);
