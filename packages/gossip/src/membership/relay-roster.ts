@@ -1,7 +1,7 @@
 /** Who takes part in the relay of heartbeats: this node, and the full members that it knows. */
-import type { Entry } from "./entry.ts";
+import type { Entry } from "../items/entry.ts";
+import type { MemberTable } from "../table/member-table.ts";
 import { relayId } from "./heartbeats.ts";
-import type { MemberTable } from "./member-table.ts";
 import type { RelayMember } from "./relay.ts";
 
 /** In the order of their ids. Of two that share one, neither. `vouchesFor`: the member's entry is on disk here. */

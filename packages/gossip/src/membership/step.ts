@@ -19,21 +19,21 @@
  */
 import type { Random } from "@pyromesh/base";
 import type { StoreId } from "@pyromesh/ring";
+import type { Entry } from "../items/entry.ts";
+import type { Loss } from "../items/losses.ts";
+import { newsOfEntry, newsOfLoss } from "../items/table-message.ts";
+import type { MemberTable } from "../table/member-table.ts";
+import type { Changes, Refusal } from "../table/table-changes.ts";
 import { ContactAsks } from "./contact-asks.ts";
 import { Detector, type DetectorAction } from "./detector.ts";
-import type { Entry } from "./entry.ts";
 import type { MembershipEffect, MembershipEvent } from "./events.ts";
 import { TableExchange } from "./exchange.ts";
 import { OwnHeartbeats, relayId } from "./heartbeats.ts";
-import type { Loss } from "./losses.ts";
-import type { MemberTable } from "./member-table.ts";
 import type { Accusation, MembershipMessage } from "./messages.ts";
 import { News, type NewsSource } from "./news.ts";
-import { Relay, type WordTaker } from "./relay.ts";
 import { rosterOf } from "./relay-roster.ts";
+import { Relay, type WordTaker } from "./relay.ts";
 import type { MembershipSettings } from "./settings.ts";
-import type { Changes, Refusal } from "./table-changes.ts";
-import { newsOfEntry, newsOfLoss } from "./table-message.ts";
 
 /** What the table does of itself falls due once a second. */
 const TABLE_TICK_MS = 1000;
