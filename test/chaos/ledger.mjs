@@ -29,7 +29,7 @@ export class Ledger {
   lateQueries = 0;
   /** Requests that failed while links or the bucket failed: a member that is cut off must refuse. */
   excused = { push: 0, query: 0 };
-  /** Requests that were answered 200 after more than SLOW_MS. */
+  /** Requests to live members that were answered 200 after more than SLOW_MS. */
   slow = { push: 0, query: 0 };
   #isExcusing = false;
   #memberFaultMs = -Infinity;
@@ -72,8 +72,8 @@ export class Ledger {
   }
 
   /** Of requests to members that are meant to answer: the longest time in which none of them succeeded. */
-  succeeded(kind, { sentMs, url } = {}, nowMs = performance.now()) {
-    if (nowMs - sentMs > SLOW_MS) {
+  succeeded(kind, { sentMs, url, wasCutOff = false } = {}, nowMs = performance.now()) {
+    if (nowMs - sentMs > SLOW_MS && !wasCutOff) {
       this.slow[kind]++;
       if (this.#failed.length < FAILED_MAX) this.#failed.push({ kind, words: undefined, sentMs, endedMs: nowMs, url });
     }
