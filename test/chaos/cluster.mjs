@@ -13,7 +13,7 @@ import { Links, openLinkProxy } from "./link-proxy.mjs";
 const READY_TIMEOUT_MS = 60_000;
 
 /**
- * `bucket`: the setting; "": a folder that the members share. `env`: credentials. `onEvent({ atMs, name, what })`: a member was killed, starts, is ready, ...;
+ * `bucket`: the setting; "": a folder that the members share. `env`: credentials. `onEvent({ atMs, name, what, isFault })`: a member was killed, starts, is ready, ... (`isFault`: it is taken away);
  * `onLog(name, line)`: a line of its log. Resolves when every member is ready.
  */
 export async function openCluster({ nodeCount, bucket, env = {}, flushInterval = "2s", bucketSpeed = 10, flags = [], onEvent = () => {}, onLog = () => {} }) {
@@ -30,7 +30,7 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
     members.set(name, { name, clusterPort, httpPort, proxy, dataDir: path.join(dir, name), process: undefined, url: `http://127.0.0.1:${httpPort}`, takenAwayMs: -Infinity, isPaused: false });
   }
   const byUrl = new Map([...members.values()].map((member) => [member.url, member]));
-  const note = (name, what) => onEvent({ atMs: performance.now(), name, what });
+  const note = (name, what, { isFault = false } = {}) => onEvent({ atMs: performance.now(), name, what, isFault });
   const start = async (name) => {
     const member = members.get(name);
     mkdirSync(member.dataDir, { recursive: true });
@@ -60,7 +60,7 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
     /** kill -9. `wipe`: the data dir goes too. */
     async kill(name, { wipe = false } = {}) {
       const member = members.get(name);
-      note(name, wipe ? "is killed, and its data dir goes" : "is killed");
+      note(name, wipe ? "is killed, and its data dir goes" : "is killed", { isFault: true });
       member.takenAwayMs = performance.now();
       await member.process?.kill();
       member.process = undefined;
@@ -68,13 +68,13 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
     },
     async stop(name) {
       const member = members.get(name);
-      note(name, "is stopped");
+      note(name, "is stopped", { isFault: true });
       const how = await member.process?.stop();
       member.process = undefined;
       return how;
     },
     pause(name) {
-      note(name, "is paused");
+      note(name, "is paused", { isFault: true });
       members.get(name).isPaused = true;
       process.kill(members.get(name).process.pid, "SIGSTOP");
     },

@@ -5,12 +5,18 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Longer than it takes until a member is declared dead: some come back before, and some after. */
+const DOWN_MS_MAX = 4_500;
+
+/** Those that take one member away at a time. No request to the others may fail meanwhile; under all other faults a member may have to refuse, since it is cut off or the bucket does not answer. */
+export const MEMBER_FAULTS = new Set(["kill", "wipe", "pause", "rolling-restart"]);
+
 /** name -> async ({ cluster, bucket, name, other, random, down }) => void. `name` is the member that it happens to, `other` another one. */
 export const FAULTS = {
   kill: async ({ cluster, name, random, down }) => {
     await without(down, name, async () => {
       await cluster.kill(name);
-      await sleep(500 + random() * 5_000);
+      await sleep(500 + random() * DOWN_MS_MAX);
       await cluster.start(name);
       await cluster.ready([name]);
     });
@@ -18,7 +24,7 @@ export const FAULTS = {
   wipe: async ({ cluster, name, random, down }) => {
     await without(down, name, async () => {
       await cluster.kill(name, { wipe: true });
-      await sleep(500 + random() * 5_000);
+      await sleep(500 + random() * DOWN_MS_MAX);
       await cluster.start(name);
       await cluster.ready([name]);
     });

@@ -9,6 +9,10 @@
 export const SERVICE_COUNT = 16;
 const FAILURE_KINDS_MAX = 200;
 const FAILED_MAX = 2_000;
+/** So long after a member was killed or stopped a query may fail at the others, and no longer. */
+export const QUERY_GRACE_MS = 1_000;
+/** A request that takes longer is shown in the timeline, though it succeeds. */
+const SLOW_MS = 1_000;
 
 export class Ledger {
   /** n -> { state, ackedAtMs } */
@@ -21,6 +25,14 @@ export class Ledger {
   refusedCount = 0;
   /** Requests to live members that were not answered 200, however often they were sent again. */
   failures = { push: 0, query: 0 };
+  /** Of the failed queries those that failed more than QUERY_GRACE_MS after a member was killed or stopped. */
+  lateQueries = 0;
+  /** Requests that failed while links or the bucket failed: a member that is cut off must refuse. */
+  excused = { push: 0, query: 0 };
+  /** Requests to live members that were answered 200 after more than SLOW_MS. */
+  slow = { push: 0, query: 0 };
+  #isExcusing = false;
+  #memberFaultMs = -Infinity;
   /** Requests under way to a member that was killed or paused just then. */
   cutOff = { push: 0, query: 0 };
   #failed = [];
@@ -49,28 +61,45 @@ export class Ledger {
     this.refusedCount++;
   }
 
+  /** A fault begins that takes one member away: the others must go on. */
+  memberFault(nowMs = performance.now()) {
+    this.#memberFaultMs = nowMs;
+  }
+
+  /** A fault begins (true), or has healed (false), under which members may have to refuse. */
+  excuse(isExcusing) {
+    this.#isExcusing = isExcusing;
+  }
+
   /** Of requests to members that are meant to answer: the longest time in which none of them succeeded. */
-  succeeded(kind) {
-    const nowMs = performance.now();
+  succeeded(kind, { sentMs, url, wasCutOff = false } = {}, nowMs = performance.now()) {
+    if (nowMs - sentMs > SLOW_MS && !wasCutOff) {
+      this.slow[kind]++;
+      if (this.#failed.length < FAILED_MAX) this.#failed.push({ kind, words: undefined, sentMs, endedMs: nowMs, url });
+    }
     const last = this.#lastSuccess.get(kind);
     if (last !== undefined) this.longestGapMs[kind] = Math.max(this.longestGapMs[kind], nowMs - last);
     this.#lastSuccess.set(kind, nowMs);
   }
 
   /** `words`: what was answered; equal ones are counted together. */
-  failed(kind, words, { sentMs, url, wasCutOff = false } = {}) {
+  failed(kind, words, { sentMs, url, wasCutOff = false } = {}, nowMs = performance.now()) {
     if (wasCutOff) {
       this.cutOff[kind]++;
       return;
     }
-    this.failures[kind]++;
-    if (this.#failed.length < FAILED_MAX) this.#failed.push({ kind, words, sentMs, failedMs: performance.now(), url });
-    const name = `${kind}: ${words}`;
+    if (this.#isExcusing) this.excused[kind]++;
+    else {
+      this.failures[kind]++;
+      if (kind === "query" && nowMs - this.#memberFaultMs > QUERY_GRACE_MS) this.lateQueries++;
+    }
+    if (this.#failed.length < FAILED_MAX) this.#failed.push({ kind, words, sentMs, endedMs: nowMs, url });
+    const name = `${this.#isExcusing ? "excused " : ""}${kind}: ${words}`;
     if (this.#failureKinds.size < FAILURE_KINDS_MAX || this.#failureKinds.has(name)) this.#failureKinds.set(name, (this.#failureKinds.get(name) ?? 0) + 1);
   }
 
-  /** The first FAILED_MAX of those that failed: { kind, words, sentMs, failedMs, url }. */
-  get failedRequests() {
+  /** The first FAILED_MAX of those that failed or were slow: { kind, words, sentMs, endedMs, url }. `words` undefined: it was answered in the end. */
+  get notableRequests() {
     return this.#failed;
   }
 

@@ -59,7 +59,7 @@ async function pushOnce({ ledger, draw, startMs, wasTakenAway }) {
       .catch((error) => ({ status: undefined, text: String(error.cause ?? error) }));
     if (status === 200) {
       ledger.acked(n);
-      ledger.succeeded("push");
+      ledger.succeeded("push", { sentMs, url, wasCutOff: wasTakenAway(url, sentMs) });
       return;
     }
     ledger.failed("push", `${status ?? "no answer"} ${shortened(text)}`, { sentMs, url, wasCutOff: status === undefined && wasTakenAway(url, sentMs) });
@@ -91,7 +91,7 @@ export async function queryOnce({ ledger, url, service, startMs, onWrong = () =>
     ledger.failed("query", `${reply.status} ${shortened(text)}`, { sentMs, url });
     return { status: reply.status, text };
   }
-  ledger.succeeded("query");
+  ledger.succeeded("query", { sentMs, url, wasCutOff: wasTakenAway(url, sentMs) });
   const wrong = ledger.check(countedIn(JSON.parse(text)), { service, sentMs, by: url });
   if (wrong.length > 0) onWrong(wrong);
   return { status: 200, recordCount: Number(reply.headers.get("x-pyromesh-records")), identitySum: reply.headers.get("x-pyromesh-identity-sum") };

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { connect, createServer as createTcpServer } from "node:net";
 import { once } from "node:events";
 import { openBucketProxy } from "./bucket-proxy.mjs";
+import { barsOf, hasPassed } from "./chaos.mjs";
 import { Ledger } from "./ledger.mjs";
 import { Links, openLinkProxy } from "./link-proxy.mjs";
 
@@ -73,5 +74,29 @@ describe("the ledger of the chaos run", () => {
     expect(ledger.check(new Map([[acked, acked + 1], [doubled, doubled + 1], [unknown, unknown + 1]]), { service: undefined, sentMs, by: "n" })).to.deep.equal([]);
     ledger.check(new Map([[refused, refused + 1], [doubled, 2 * (doubled + 1)], [99, 100]]), { service: undefined, sentMs, by: "n" });
     expect(["lost", "doubled", "refused-but-there", "never-sent"].map((kind) => ledger.count(kind))).to.deep.equal([1, 1, 1, 1]);
+  });
+
+  it("a query that fails within a second of the fault is not late; one under a fault of links, or to the member itself, is counted apart", () => {
+    const ledger = new Ledger();
+    const failed = (kind, atMs, options = {}) => ledger.failed(kind, "503", { sentMs: atMs - 10, url: "u", ...options }, atMs);
+    ledger.memberFault(5_000);
+    failed("query", 5_900);
+    failed("query", 6_100);
+    failed("push", 9_000);
+    failed("push", 9_000, { wasCutOff: true });
+    ledger.excuse(true);
+    failed("query", 20_000);
+    ledger.excuse(false);
+    expect([ledger.failures, ledger.lateQueries, ledger.excused, ledger.cutOff]).to.deep.equal([{ push: 1, query: 2 }, 1, { push: 0, query: 1 }, { push: 1, query: 0 }]);
+  });
+
+  it("the verdict names each bar that does not hold", () => {
+    const held = { acked: 9, lost: 0, doubled: 0, refused: 0, wrongAnswers: 0, failedPushes: 0, failedQueries: 1, lateQueries: 0, failure: undefined };
+    expect(hasPassed(held)).to.equal(true);
+    for (const broken of [{ acked: 0 }, { lost: 1 }, { doubled: 1 }, { refused: 1 }, { wrongAnswers: 1 }, { failedPushes: 1 }, { lateQueries: 1 }, { failure: "it did not heal" }]) {
+      const report = { ...held, ...broken };
+      expect(barsOf(report).filter(([, , holds]) => !holds), JSON.stringify(broken)).to.have.length(1);
+      expect(hasPassed(report)).to.equal(false);
+    }
   });
 });

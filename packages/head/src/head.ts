@@ -81,6 +81,8 @@ export class Head {
   #isClosed = false;
   readonly #dueAfterMs: number;
   readonly #versions: VersionMark | undefined;
+  /** The store id that it was opened with was drawn at the opening: no process before this one has done anything under it. */
+  readonly isNewStore: boolean;
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
     const { diskBudgetBytes, inForceBytes = diskBudgetBytes, diskPlan = RECORDS_ONLY, diskUse, dueAfterMs = DUE_AFTER_MS, ...limits } = options;
@@ -113,6 +115,7 @@ export class Head {
     this.#quarantine = parts.quarantine;
     this.#found = parts.found;
     this.#identity = parts.found.identity;
+    this.isNewStore = parts.found.isNew;
     const { structure, checkpoint } = parts.found;
     this.#versions = modules.versionsOf?.({ isFresh: structure.isEmpty && structure.storeMark === undefined && checkpoint === undefined });
 

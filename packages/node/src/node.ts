@@ -380,6 +380,7 @@ export class Node {
       hasSealed: head.sealed().length > 0,
       bucketId: () => head.bucketMark?.bucketId ?? "",
       lastCommit: () => head.lastCommit,
+      isNew: head.isNewStore,
       formats: memberFormats(this.#modules.formats ?? BUILD_FORMATS, head.heldVersions),
     });
     if (joined !== undefined) this.#closers.push(() => joined.stop());

@@ -30,6 +30,8 @@ export interface ProvenLink {
   drained(channel: Channel): Promise<void>;
   /** A request timed out. After `TIMEOUTS_MAX` in a row without a frame from the other side the link is closed: a half-open connection stays open for minutes. */
   noteTimeout(): void;
+  /** Whether the other side sends anything within `timeoutMs`; it is asked for a sign of life, on the channel `control`, which no body holds up. */
+  ping(timeoutMs: number): Promise<boolean>;
   /** Closes it, since the other side broke the protocol or a bound. */
   refuse(reason: "malformed" | "over-budget", sentence: string): void;
 }
@@ -133,17 +135,18 @@ export class LinkSession implements LinkListener, ProvenLink {
     void this.link.drained("control").then(() => (this.#isControlFull = false));
   }
 
-  /** Whether the other side answers within `timeoutMs`. */
   ping(timeoutMs: number): Promise<boolean> {
     if (this.#phase !== "proven") return Promise.resolve(false);
     const number = ++this.#pingNumber;
+    const heardCount = this.#heardCount;
     return new Promise((resolve) => {
       const end = (isAlive: boolean): void => {
         timer.cancel();
         this.#pings.delete(number);
         resolve(isAlive);
       };
-      const timer = this.#clock.after(timeoutMs, () => end(false));
+      // A process that was stopped for a while finds its timers due before it has read what arrived meanwhile.
+      const timer = this.#clock.after(timeoutMs, () => void this.#clock.nextTurn().then(() => end(this.#heardCount !== heardCount)));
       this.#pings.set(number, end);
       this.#sendControl(encodePing("ping", number));
     });

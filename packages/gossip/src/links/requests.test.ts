@@ -176,6 +176,50 @@ describe("requests between members", () => {
     expect(a.links.isLinked("b")).to.equal(true);
   });
 
+  describe("a sign of life", () => {
+    const hears = async ({ rig, a }: Awaited<ReturnType<typeof pair>>): Promise<boolean> => {
+      const isHeard = a.requests.hears("b", 300);
+      await turns();
+      rig.clock.advance(300);
+      return isHeard;
+    };
+
+    it("comes from a member whose handlers are at work, and leaves nothing on the clock", async () => {
+      const { rig, a, b } = await pair();
+      b.requests.handle("scan", () => new Promise(() => undefined));
+      void outcome(a.requests.request("b", "scan", NOTHING, { timeoutMs: 10_000 }));
+      const timerCount = rig.clock.timerCount;
+      expect(await a.requests.hears("b", 300)).to.equal(true);
+      expect(rig.clock.timerCount).to.equal(timerCount);
+    });
+
+    it("is anything that comes; a member that sends nothing, or to which there is no link, gives none", async () => {
+      const both = await pair();
+      const { rig, a, b } = both;
+      rig.network.cut(a.address, b.address);
+      expect(await hears(both), "the ping is lost").to.equal(false);
+      const isHeard = a.requests.hears("b", 300);
+      b.links.send("a", Buffer.from("a probe"));
+      await turns();
+      rig.clock.advance(300);
+      expect(await isHeard, "the ping is lost, and something else comes").to.equal(true);
+      rig.network.healBoth(a.address, b.address);
+      await b.links.stop();
+      await turns();
+      expect(await hears(both), "no link").to.equal(false);
+    });
+
+    it("that came while this process was stopped counts, though the time is over", async () => {
+      const { rig, a, b } = await pair();
+      rig.network.cut(b.address, a.address);
+      const isHeard = a.requests.hears("b", 300);
+      await turns();
+      rig.network.heal(b.address, a.address); // the answer is there: it is read after the timers
+      rig.clock.advance(20_000);
+      expect(await isHeard).to.equal(true);
+    });
+  });
+
   it("a peer that is slow but alive keeps its link: a frame in between starts the count anew", async () => {
     const { rig, a, b } = await pair();
     b.requests.handle("scan", () => new Promise(() => undefined));

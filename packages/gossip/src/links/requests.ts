@@ -105,6 +105,14 @@ export class PeerRequests implements LinkUser {
     }
   }
 
+  /** Whether anything comes from the member within `timeoutMs`, which is asked for a sign of life. False where it has no link by then. */
+  async hears(member: string, timeoutMs: number): Promise<boolean> {
+    const link = this.#links.current(member);
+    if (link !== undefined) return link.ping(timeoutMs);
+    await this.#clock.sleep(timeoutMs);
+    return this.#links.isLinked(member);
+  }
+
   onFrame(link: ProvenLink, channel: Channel, frame: Uint8Array): void {
     this.#wireOf(link).take(channel, decodeBodyFrame(frame));
   }

@@ -14,6 +14,8 @@ import type { Checkpoint, CheckpointMark } from "./checkpoint.ts";
 
 export interface FoundStore {
   readonly identity: StoreIdentity;
+  /** Its store id was drawn at this opening. */
+  readonly isNew: boolean;
   readonly structure: Structure;
   readonly plan: ReplayPlan;
   /** Only where it belongs to this store. */
@@ -42,7 +44,8 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
   const mark = structure.storeMark ?? { storeId: knownId ?? random.bytes(STORE_ID_BYTES), isFirstFormat: isUnsure, formerIds: [] };
   const identity = new StoreIdentity({ mark, bucketMark: structure.bucketMark, given: structure.ordinals, former: structure.formerOrdinals, floor: structure.ordinalFloor });
   const introducing: StoreOp[] = [];
-  if (plan.isDamaged && knownId !== undefined) {
+  const isReplaced = plan.isDamaged && knownId !== undefined;
+  if (isReplaced) {
     const change = identity.planNewId(random.bytes(STORE_ID_BYTES));
     introducing.push(...change.ops);
     change.apply();
@@ -52,6 +55,7 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
   }
   return {
     identity,
+    isNew: isReplaced || knownId === undefined,
     structure,
     plan,
     checkpoint,

@@ -211,6 +211,21 @@ describe("ordinals and store ids", () => {
       }
     });
 
+    it("is one that no process used before: so says the head that drew it, and none that is opened later", async () => {
+      let { head } = await start();
+      const first = idOf(head);
+      expect(head.isNewStore, "a fresh data dir").equal(true);
+      head = await restart(head);
+      expect([head.isNewStore, idOf(head)], "nothing was committed").deep.equal([false, first]);
+      await head.append(makeRecord(0));
+      await head.close();
+      world.disk.tamper(META_STORE, () => undefined); // the checkpoint has the id
+      head = (await start()).head;
+      expect(head.isNewStore, "a loss").equal(true);
+      expect(idOf(head)).not.equal(first);
+      expect((await restart(head)).isNewStore).equal(false);
+    });
+
     it("leaves the checkpoint heard: a tail that is lost behind it is noticed", async () => {
       const { head } = await start();
       await head.append(makeRecord(0));

@@ -43,6 +43,7 @@ export function aloneCluster(options: AloneOptions, storeId: () => Uint8Array): 
 
 const NO_PEERS: Peers = {
   request: (member) => Promise.reject(unavailable("PEER_UNREACHABLE", `${member} is no member: this node has no cluster`)),
+  hears: () => Promise.resolve(false),
   handle: () => {},
 };
 

@@ -50,6 +50,8 @@ export interface OwnStore {
   readonly bucketId: () => string;
   /** The number of the head's last commit. */
   readonly lastCommit: () => number;
+  /** `storeId` was drawn by this process. */
+  readonly isNew: boolean;
   /** What this build writes and reads, and what the data directory may hold already. */
   readonly formats: MemberFormats;
 }
@@ -98,9 +100,9 @@ export class JoinedCluster implements Cluster {
 
   private constructor(
     modules: JoinedClusterModules,
-    parts: { readonly membership: Membership; readonly links: PeerLinks; readonly secrets: ClusterSecrets; readonly hasJoined: boolean; readonly lastCommit: () => number },
+    parts: { readonly membership: Membership; readonly links: PeerLinks; readonly secrets: ClusterSecrets; readonly hasJoined: boolean; readonly store: OwnStore },
   ) {
-    const { membership, links, secrets, hasJoined, lastCommit } = parts;
+    const { membership, links, secrets, hasJoined, store } = parts;
     this.#modules = modules;
     this.#hasJoined = hasJoined;
     this.membership = membership;
@@ -110,7 +112,8 @@ export class JoinedCluster implements Cluster {
     const { clock, logger } = modules;
     this.#progress = new StoreProgress({
       cluster: { peers: this.peers, isMajority: (answered) => membership.isMajority(answered), onChange: (listener) => membership.onChange(listener), get view() { return membership.view; } },
-      lastCommit,
+      lastCommit: store.lastCommit,
+      isNewStore: store.isNew,
       onRolledBack: (reason) => this.#onRolledBack(reason),
       clock,
       logger,
@@ -168,7 +171,7 @@ export class JoinedCluster implements Cluster {
       late.membership = membership;
       logger.info("the cluster port listens", { member: identity.name, address: clusterAddress, cluster: options.clusterName });
       const hasJoined = before?.storeId === storeId && (before.claimsFull || before.goneJoins > 0);
-      return new JoinedCluster(modules, { membership, links, secrets, hasJoined, lastCommit: store.lastCommit });
+      return new JoinedCluster(modules, { membership, links, secrets, hasJoined, store });
     } catch (error) {
       await links.stop();
       secrets.stop();

@@ -58,6 +58,8 @@ export interface Peers {
    * `unavailable`, or with the coded error of the peer's handler. Whether the peer did what was asked is unknown after the first two.
    */
   request(member: string, method: PeerMethod, body: Uint8Array, options: PeerRequestOptions): Promise<Uint8Array>;
+  /** Whether anything comes from the member within `timeoutMs`, which is asked for a sign of life. False where it has no link by then. Never rejects. */
+  hears(member: string, timeoutMs: number): Promise<boolean>;
   /** One handler a method. Its signal is aborted when the peer goes away or no longer waits. */
   handle(method: PeerMethod, handler: PeerHandler): void;
 }

@@ -28,12 +28,12 @@ describe("how far a store has got, as others remember it", () => {
   }
 
   /** A process of the member: a restart makes another one, whose memory is empty. */
-  function start(name: string, commit: number): Store {
+  function start(name: string, commit: number, { isNewStore = false } = {}): Store {
     const rolledBack: string[] = [];
     const store: Store = {
       commit,
       rolledBack,
-      progress: new StoreProgress({ cluster: world.of(name), lastCommit: () => store.commit, onRolledBack: (reason) => void rolledBack.push(reason), clock, logger: silentLogger }),
+      progress: new StoreProgress({ cluster: world.of(name), lastCommit: () => store.commit, isNewStore, onRolledBack: (reason) => void rolledBack.push(reason), clock, logger: silentLogger }),
     };
     running.push(store.progress);
     store.progress.start();
@@ -71,6 +71,28 @@ describe("how far a store has got, as others remember it", () => {
     const back = start("a", 14);
     await settle();
     expect([back.progress.isCompared, back.rolledBack]).deep.equal([true, []]);
+  });
+
+  // After a member's disk was replaced queries failed: a complete answer needs three of four then, the lost store counted, and the new store had not compared yet.
+  it("a store whose id its process drew has nothing to compare, and answers at once", async () => {
+    for (const other of ["b", "c"]) world.cut("a", other);
+    const a = start("a", 0, { isNewStore: true });
+    expect(a.progress.isCompared).equal(true);
+    await pass(clock, 5_000);
+    expect([a.progress.isCompared, a.rolledBack]).deep.equal([true, []]);
+  });
+
+  it("a store that was put back to its beginning holds nothing and is no new one: it is noticed", async () => {
+    for (const name of ["b", "c"]) start(name, 10);
+    const a = start("a", 0, { isNewStore: true });
+    await settle();
+    commit(a, 4);
+    await pass(clock, 1_000);
+    a.progress.stop();
+    const rolledBack = start("a", 0);
+    expect(rolledBack.progress.isCompared).equal(false);
+    await settle();
+    expect([rolledBack.progress.isCompared, rolledBack.rolledBack.length]).deep.equal([false, 1]);
   });
 
   it("a member that takes a new store id is asked again", async () => {

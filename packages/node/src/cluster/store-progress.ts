@@ -9,6 +9,7 @@
  * What must stay true:
  *   - only synced commits are told, so what a loss of power takes from the disk is never taken for a rollback;
  *   - this store acknowledges nothing and answers no query before it has compared with a majority of the full members, and with half of those whom it tells of its commits, since its start.
+ *     A store whose id this process drew has nothing to compare: no other process has told a commit under that id, so nobody knows of one that it lacks.
  *
  * Not noticed: commits of which no member that is there heard, which are those of the last second before the end, or all where the others started anew meanwhile; a rollback that
  * lost no commit; and the rollback of a node that has the cluster for itself.
@@ -25,6 +26,8 @@ export interface StoreProgressModules {
   readonly cluster: Pick<Cluster, "isMajority" | "onChange" | "peers" | "view">;
   /** The number of the head's last commit; every commit up to it is synced. */
   readonly lastCommit: () => number;
+  /** The store id was drawn by this process. A store that merely holds nothing may be one that was put back to its beginning. */
+  readonly isNewStore: boolean;
   /** A member knows of commits that this store has not got. Called once. */
   readonly onRolledBack: (reason: string) => void;
   readonly clock: Clock;
@@ -47,7 +50,7 @@ export class StoreProgress {
   readonly #told = new Map<string, { readonly bootId: string; readonly commit: number }>();
   /** Stores that were compared with since the start. */
   readonly #compared = new Set<StoreId>();
-  #isCompared = false;
+  #isCompared: boolean;
   #isRolledBack = false;
   #wasJoining = false;
   #isStarted = false;
@@ -58,6 +61,7 @@ export class StoreProgress {
   /** It answers the others from now on. */
   constructor(modules: StoreProgressModules) {
     this.#modules = modules;
+    this.#isCompared = modules.isNewStore;
     modules.cluster.peers.handle("progress", ({ storeId }, body) => Promise.resolve(packProgressAnswer(this.#take(storeId, openProgress(body)))));
   }
 
@@ -73,7 +77,7 @@ export class StoreProgress {
     this.#isStopped = true;
   }
 
-  /** A majority of the full members, this one counted, knows of no commit that this store has not got. */
+  /** A majority of the full members, this one counted, knows of no commit that this store has not got, or nobody can. */
   get isCompared(): boolean {
     this.#compare(); // who is full may have changed since the last answer
     return this.#isCompared;

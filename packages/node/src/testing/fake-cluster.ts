@@ -34,6 +34,9 @@ export class FakeClusterWorld {
   /** The same for an answer: a rejection loses it, although the peer did what was asked. */
   onAnswer: (from: string, to: string, method: PeerMethod, body: Uint8Array) => Promise<void> | void = () => {};
 
+  /** It gives no sign of life to those who ask for one (`Peers.hears`), though its requests and answers pass. */
+  isMute: (name: string) => boolean = () => false;
+
   constructor(names: readonly string[], { clock, ...options }: { readonly clock: Clock } & FakeClusterOptions) {
     this.clock = clock;
     const members = names.map((name) => memberOf(name, options.zoneOf?.(name) ?? ""));
@@ -115,6 +118,14 @@ export class FakeClusterWorld {
     }
   }
 
+  /** What `Peers.hears` of member `from` does. */
+  async hears(from: string, to: string, timeoutMs: number): Promise<boolean> {
+    const delayMs = this.#delays.get(`${from} ${to}`) ?? 0;
+    const isSilent = this.isMute(to) || this.#stopped.has(to) || this.#cut.has(`${from} ${to}`) || this.#cut.has(`${to} ${from}`) || delayMs > timeoutMs;
+    await this.clock.sleep(isSilent ? timeoutMs : delayMs);
+    return !isSilent;
+  }
+
   async #pass(from: FakeCluster, to: string, method: PeerMethod, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const name = from.view.self.name;
     const way = `${name} ${to}`;
@@ -148,6 +159,7 @@ export class FakeCluster implements Cluster {
   readonly learned: { readonly member: string; readonly digest: string }[] = [];
   readonly peers: Peers = {
     request: (member, method, body, options) => this.#world.request(this, member, method, body, options),
+    hears: (member, timeoutMs) => this.#world.hears(this.#view.self.name, member, timeoutMs),
     handle: (method, handler) => void this.#handlers.set(method, handler),
   };
 

@@ -447,6 +447,15 @@ describe("a query over several heads", () => {
       expect(await timeOf(async () => expect(await world.ask("b")).deep.equal([0]))).within(300, 1_000);
     });
 
+    // Chaos, pause: a suspicion took up to two seconds, and each query before it hung as long, since all others tried to read the segment at the stopped process.
+    it("a segment that waits at a process that was stopped holds a query up for half a second, where nobody suspects it yet", async () => {
+      await world.push(0, ["a", "b", "c"]);
+      await world.of("a").seal();
+      for (const name of ["b", "c"]) announce("a", name);
+      world.cluster.stop("a");
+      expect(await timeOf(async () => expect(await world.ask("b")).deep.equal([0]))).within(500, 700);
+    });
+
     // Chaos, kill of three processes: the third node could not answer the digest round, since it wanted to read the segment at the dead one, and queries were refused for up to a minute.
     it("a segment that was uploaded is read in the bucket by one who has not heard of the upload, though its store is dead", async () => {
       await world.push(0, ["a", "b", "c"]);
@@ -514,6 +523,37 @@ describe("a query over several heads", () => {
         expect(await timeOf(async () => expect(await world.ask("c")).deep.equal([0, 6]))).lessThan(500);
       });
     }
+
+    for (const method of ["identities", "scan"] as const) {
+      it(`one that gives no sign of life while it is at its ${method} is not waited for, and what it answers later is in no answer`, async () => {
+        await world.push(0, ["a", "b", "c"]);
+        await world.push(6, ["a", "b", "c"], ["a", "b"]);
+        world.cluster.onAnswer = (from, _, asked) => {
+          if (asked === method && from === "a") return world.seeded.clock.sleep(5_000);
+        };
+        world.cluster.onRequest = (_, to, asked) => {
+          if (asked === method && to === "a") world.cluster.isMute = (name) => name === "a";
+        };
+        expect(await timeOf(async () => expect((await world.query("c")).counts).deep.equal(new Map([[0, 1], [6, 1]])))).within(500, 1_000);
+      });
+
+      it(`one that takes long for its ${method} and gives signs of life is waited for`, async () => {
+        await world.push(0, ["a", "b", "c"]);
+        await world.push(6, ["a", "b", "c"], ["a", "b"]);
+        world.cluster.onRequest = (_, to, asked) => (asked === method && to === "a" ? world.seeded.clock.sleep(4_000) : undefined);
+        world.cluster.requests.length = 0;
+        expect(await timeOf(async () => expect(await world.ask("c")).deep.equal([0, 6]))).within(4_000, 4_200);
+        expect(requestsOf("scan")).deep.equal(["ca"]);
+      });
+    }
+
+    it("one that is silent is waited for where nobody else has the same", async () => {
+      world.cluster.update({ acksMin: 1 });
+      await world.push(0, ["a", "b", "c"], ["a"]);
+      world.cluster.isMute = (name) => name === "a";
+      world.cluster.onRequest = (_, to, asked) => (asked === "scan" && to === "a" ? world.seeded.clock.sleep(4_000) : undefined);
+      expect(await timeOf(async () => expect(await world.ask("c")).deep.equal([0]))).within(4_000, 4_200);
+    });
 
     it("where the answer is not complete without one that failed, it is asked again, and then refused", async () => {
       world.cluster.update({ acksMin: 1 });

@@ -3,7 +3,7 @@
  *
  *   ask all ──► an answer ──► its member table is another? learn it first ──► ask who was new in it
  *           └─► over: all have answered or failed; or the answer is complete without the rest, and the rest is dead, or suspect, or slow;
- *                     or the rest is dead or suspect, and segments of the plan wait there: others could not read them, and need a plan without
+ *                     or segments of the plan wait at one that is silent, or all of the rest are dead or suspect: others try to read them there, and need a plan without
  *
  * What must stay true: an answer counts only once this node knows all that its sender knew of members when it sent it; so a holder that only another
  * member knows is asked before the round is over.
@@ -65,6 +65,8 @@ export class DigestRound {
   readonly #becauseOf = new Map<string, string>();
   readonly #asked = new Set<string>();
   readonly #pending = new Set<string>();
+  /** Members that give no sign of life since they were asked (member-request.ts). */
+  readonly #silent = new Set<string>();
   readonly #ended = new AbortController();
   #over!: () => void; // set before the constructor returns
   readonly #isOver = new Promise<void>((resolve) => (this.#over = resolve));
@@ -126,17 +128,24 @@ export class DigestRound {
   }
 
   async #askPeer(member: string, signal: AbortSignal): Promise<DigestAnswer> {
-    const { cluster, objectsOf, peerBytes } = this.#modules;
+    const { clock, cluster, objectsOf, peerBytes } = this.#modules;
     let request = this.#request;
     for (let count = 0; ; count++) {
       const body = packDigestRequest(request);
-      const reply = await requestMember(cluster, member, { method: "digest", body, timeoutMs: ANSWER_TIMEOUT_MS, endsWhen: "dead", signal });
+      const reply = await requestMember(cluster, member, { method: "digest", body, timeoutMs: ANSWER_TIMEOUT_MS, endsWhen: "dead", silence: { clock, onSilent: () => this.#noteSilent(member) }, signal });
       peerBytes.add(body.length + reply.length);
       const answer = openDigestAnswer(reply);
       if (answer.unknown.length === 0) return answer;
       if (count >= TOLD_COUNT_MAX) throw new Error("it does not know objects of the plan that it was told of");
       request = { ...request, objects: [...request.objects, ...objectsOf(answer.unknown)] };
     }
+  }
+
+  /** It is waited for all the same: only it can say what it holds. */
+  #noteSilent(member: string): boolean {
+    this.#silent.add(member);
+    this.#look();
+    return false;
   }
 
   async #learn(member: string, { membersDigest }: DigestAnswer): Promise<void> {
@@ -156,11 +165,12 @@ export class DigestRound {
     if (this.#pending.size === 0) return this.#over();
     const { clock, cluster, waitsAt } = this.#modules;
     const pending = cluster.view.members.filter(({ name }) => this.#pending.has(name));
-    const isAwaited = pending.some(({ state, isSuspect }) => state !== "dead" && !isSuspect);
+    const isAwaited = pending.some(({ name, state, isSuspect }) => state !== "dead" && !isSuspect && !this.#silent.has(name));
     if (!this.#judgement(cluster.view).isComplete) {
       this.#slowTimer?.cancel();
       this.#slowTimer = undefined;
-      if (!isAwaited && pending.some(({ storeId }) => waitsAt.has(storeId))) this.#over();
+      // The others of the rest try to read segments at the silent one. One that was dead before it was asked may be back: it is not given up while others are awaited.
+      if (pending.some(({ name, storeId }) => waitsAt.has(storeId) && (!isAwaited || this.#silent.has(name)))) this.#over();
       return;
     }
     if (!isAwaited || this.#hasWaited) return this.#over();

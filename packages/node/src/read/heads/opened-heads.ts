@@ -14,6 +14,7 @@ import { packedFromPeer } from "../../compute/packed-partial.ts";
 import { compareDigests, itemsOfLists, listsToAsk, shareOut, takesOf } from "./assign.ts";
 import type { HolderDigests, Item } from "./assign.ts";
 import { judge } from "./completeness.ts";
+import type { Judgement } from "./completeness.ts";
 import type { HolderAnswer } from "./digest-round.ts";
 import type { Holder } from "./holder.ts";
 import { NO_PARTIAL } from "./holder-requests.ts";
@@ -128,7 +129,7 @@ export class OpenedHeads {
       try {
         const listed = isOwn
           ? await this.#modules.holder.identities(member, request)
-          : openIdentityLists(await this.#request(member, "identities", packIdentitiesRequest(request), LISTS_TIMEOUT_MS, signal));
+          : openIdentityLists(await this.#request(member, { method: "identities", body: packIdentitiesRequest(request), timeoutMs: LISTS_TIMEOUT_MS, isElsewhere: () => this.#isCompleteWithout(member), signal }));
         checkLists(listed, series);
         lists.set(holder, listed);
       } catch (error) {
@@ -147,7 +148,8 @@ export class OpenedHeads {
     const request: ScanRequest = { viewId: answer.viewId!, spec, floors: this.#options.floors, takes: items === undefined ? undefined : takesOf(items) };
     try {
       if (isOwn) return await this.#modules.holder.scan(member, request, signal);
-      const bytes = await this.#request(member, "scan", packScanRequest(request), SCAN_TIMEOUT_MS, signal);
+      const isElsewhere = (): boolean => items !== undefined && shareOut(items, without(this.#alive, holder)).orphans.length === 0;
+      const bytes = await this.#request(member, { method: "scan", body: packScanRequest(request), timeoutMs: SCAN_TIMEOUT_MS, isElsewhere, signal });
       return bytes.length === NO_PARTIAL.length ? [] : [packedFromPeer(bytes)];
     } catch (error) {
       this.#fail(holder, error, signal);
@@ -165,24 +167,40 @@ export class OpenedHeads {
     this.#failed.set(this.#holders[holder]!.member, messageOf(error));
   }
 
+  #isCompleteWithout(member: string): boolean {
+    return this.#judgementWithout(new Map([...this.#failed, [member, "it is silent"]])).isComplete;
+  }
+
+  #judgementWithout(failed: ReadonlyMap<string, string>): Judgement {
+    const { cluster } = this.#modules;
+    const { answers, becauseOf } = this.#options;
+    const rest = answers.filter(({ member }) => !failed.has(member)).map(({ answer }) => answer);
+    return judge(cluster.view, rest, { becauseOf: new Map([...becauseOf, ...failed]), isMajority: (answered) => cluster.isMajority(answered) });
+  }
+
   /** Checks that the answer is complete without the stores that have failed. Throws HEADS_CHANGED where it is not, and may not be partial. */
   #doWithout(error: unknown): void {
-    const { cluster } = this.#modules;
-    const { allowPartial, answers, becauseOf } = this.#options;
-    const rest = answers.filter(({ member }) => !this.#failed.has(member)).map(({ answer }) => answer);
-    const { isComplete, missing } = judge(cluster.view, rest, { becauseOf: new Map([...becauseOf, ...this.#failed]), isMajority: (answered) => cluster.isMajority(answered) });
+    const { isComplete, missing } = this.#judgementWithout(this.#failed);
     if (isComplete) return;
-    if (!allowPartial) throw planAgain(`a store has failed since it was asked what it holds: ${missing.join("; ")}`, error);
+    if (!this.#options.allowPartial) throw planAgain(`a store has failed since it was asked what it holds: ${missing.join("; ")}`, error);
     for (const words of missing) this.#missing.add(words);
   }
 
-  async #request(member: string, method: "identities" | "scan", body: Uint8Array, timeoutMs: number, signal: AbortSignal): Promise<Uint8Array> {
-    const bytes = await requestMember(this.#modules.cluster, member, { method, body, timeoutMs, endsWhen: "suspect", signal });
+  /** `isElsewhere`: others have the same, and a member that gives no sign of life is not waited for. */
+  async #request(member: string, { method, body, timeoutMs, isElsewhere, signal }: { readonly method: "identities" | "scan"; readonly body: Uint8Array; readonly timeoutMs: number; readonly isElsewhere: () => boolean; readonly signal: AbortSignal }): Promise<Uint8Array> {
+    const { clock, cluster } = this.#modules;
+    const bytes = await requestMember(cluster, member, { method, body, timeoutMs, endsWhen: "suspect", silence: { clock, onSilent: isElsewhere }, signal });
     const { peerBytes } = this.#options;
     peerBytes.add(body.length + bytes.length);
     peerBytes.check();
     return bytes;
   }
+}
+
+function without(alive: ReadonlySet<number>, holder: number): ReadonlySet<number> {
+  const rest = new Set(alive);
+  rest.delete(holder);
+  return rest;
 }
 
 /** The query plans again; who gets this error has seen it happen several times. */
