@@ -15,7 +15,7 @@ import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
 import { assert, CodedError, messageOf, toHex, Turns, unavailable, untilAborted } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, ObjectReader, PlacedSource, readReplication, storeOf } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource, readReplication } from "@pyromesh/block";
 import type { FoundNotes, Head, HeadModules, HeldVersions } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
 import { BucketLink } from "./background/bucket-link.ts";
@@ -469,9 +469,7 @@ export class Node {
       readAheadBudget: new ByteBudget(readAheadBytes, { groupBytesMax: windowBytesMax }),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
       refresh: (signal, fromMs) => link.refreshForReader(signal, fromMs),
-      forgetHeard: (key) => {
-        if (storeOf(catalog.get(key)?.place ?? "bucket") !== undefined) catalog.remove(key);
-      },
+      forgetHeard: (key) => void catalog.forgetHeard(key),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,

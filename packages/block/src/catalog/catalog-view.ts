@@ -29,6 +29,7 @@ import { SharedTexts } from "../listing/shared-texts.ts";
 import { conflictOf, WindowOrdinals } from "../listing/window-ordinals.ts";
 import type { WindowRef } from "../listing/window-ref.ts";
 import { windowId } from "../listing/window-ref.ts";
+import { storeOf } from "./catalog-entry.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
 import type { KeptEntry } from "./entry-set.ts";
 import { EntrySet } from "./entry-set.ts";
@@ -149,6 +150,15 @@ export class CatalogView {
     // Not by `remove`: the objects may well be there, and a LIST that runs and shows one must take it in.
     for (const key of keys) this.#drop(this.#entries.get(key)!); // both change together
     return keys.length;
+  }
+
+  /** Drops a segment that another member said waits at it, and that is neither there nor in the bucket. False where nothing of the kind is known of the key. */
+  forgetHeard(key: string): boolean {
+    const kept = this.#entries.get(key);
+    if (kept === undefined || storeOf(kept.entry.place) === undefined) return false;
+    // Not by `remove`: a put may still land, and a LIST that runs and shows it must take it in.
+    this.#drop(kept);
+    return true;
   }
 
   /** Puts `entry` in the place of the one of the same key, or adds it. */

@@ -96,6 +96,11 @@ export class Catalog {
     return this.#view.forgetHeardFrom(origin);
   }
 
+  /** Drops a segment that another member said waits at it, and that is neither there nor in the bucket: it was named anew, for instance. False where nothing of the kind is known of the key. */
+  forgetHeard(key: string): boolean {
+    return this.#view.forgetHeard(key);
+  }
+
   /** After an upload: the same key, now in the bucket. Delete the local file through `whenUnused`. */
   replace(entry: CatalogEntry): void {
     this.#view.replace(entry);

@@ -118,6 +118,23 @@ describe("catalog view: what another member told of", () => {
     assert.deepEqual(planned(), ["0000000002.seg bucket"]);
   });
 
+  it("a segment that is neither at its member nor in the bucket is dropped, and only one that was said to wait there", () => {
+    view.addByMeta(waiting(1), ORIGIN);
+    view.addByMeta(heard(2), ORIGIN);
+    assert.deepEqual([1, 2, 3].map((ordinal) => view.forgetHeard(seg(ordinal))), [true, false, false]);
+    assert.deepEqual(planned(), ["0000000002.seg bucket"]);
+    assert.equal(codeOf(view.addByMeta(waiting(1), ORIGIN)), "added", "its member may say so again");
+  });
+
+  // A put of the former name may land after the segment was named anew. A reader relies on such a LIST: it would not list again.
+  it("one that is dropped while a LIST runs is there when that LIST shows it", () => {
+    view.addByMeta(waiting(2), ORIGIN);
+    const running = view.beginList();
+    assert.isTrue(view.forgetHeard(seg(2)));
+    end(running, seg(2));
+    assert.deepEqual(planned(), ["0000000002.seg bucket"]);
+  });
+
   // Told of before it was sealed, by a member with a copy of this data dir: queries would look for it in the bucket, where it is not yet.
   it("a segment that this node then seals itself is read from its own disk, and stays when LISTs do not show it or the member goes", () => {
     view.addByMeta(heard(3), ORIGIN);

@@ -6,7 +6,7 @@
  */
 import type { Logger, TenantId } from "@pyromesh/base";
 import { CodedError, toHex, unavailable } from "@pyromesh/base";
-import type { LocalFiles, SegmentMeta } from "@pyromesh/block";
+import type { HeardObject, LocalFiles, SegmentMeta } from "@pyromesh/block";
 import { buildSegment, bytesSource, readIdentities, segmentKey } from "@pyromesh/block";
 import type { Cut, Head, LivePage, NewSegment, OrdinalName } from "@pyromesh/head";
 import { WINDOW_MS } from "@pyromesh/profile";
@@ -36,8 +36,8 @@ export interface SealerModules {
 export class Sealer {
   readonly #modules: SealerModules;
   readonly #signal: AbortSignal;
-  /** Files that a failed try wrote, by cut. */
-  readonly #leftovers = new Map<number, readonly string[]>();
+  /** Segments whose files a failed try wrote, by cut. */
+  readonly #leftovers = new Map<number, readonly HeardObject[]>();
 
   constructor(modules: SealerModules, signal: AbortSignal) {
     this.#modules = modules;
@@ -97,7 +97,7 @@ export class Sealer {
   async #sealRows(cut: Cut, ordinals: readonly OrdinalName[], generation: Generation): Promise<void> {
     const { head, logger } = this.#modules;
     // 2. The files.
-    const written: string[] = [];
+    const written: HeardObject[] = [];
     this.#leftovers.set(cut.cutId, written);
     const segments: NewSegment[] = [];
     const found = new Set<string>();
@@ -118,7 +118,7 @@ export class Sealer {
   }
 
   /** Builds and writes one segment. Undefined where no row of the tenant and window is left: then it takes no ordinal. */
-  async #write(generation: Generation, name: OrdinalName, written: string[], found: Set<string>): Promise<NewSegment | undefined> {
+  async #write(generation: Generation, name: OrdinalName, written: HeardObject[], found: Set<string>): Promise<NewSegment | undefined> {
     const { compute, local } = this.#modules;
     const { storeId, tenant, windowStartMs, ordinal } = name;
     const datasets = await compute.build(generation, tenant, windowStartMs);
@@ -140,19 +140,25 @@ export class Sealer {
     await this.#modules.head.holdVersions({ segment: version });
     const bytes = buildSegment(meta, datasets, version);
     const key = segmentKey(meta);
-    written.push(key);
+    const told = toldSegment(meta, { sizeBytes: bytes.length, isUploaded: false });
+    written.push(told);
     const read = await writeAndRead(local, key, bytes, this.#signal);
     const identities = await readIdentities(bytesSource(read), key, this.#signal);
     for (const identity of identities) found.add(identity);
-    this.#modules.listener.read(toldSegment(meta, { sizeBytes: bytes.length, isUploaded: false }), identities);
+    this.#modules.listener.read(told, identities);
     crashPoint("flush-after-local-file");
     return { ...name, key, bytes: encodeSealedEntry(sealedEntryOf(bytes)) };
   }
 
   /** Call it only while the outcome of every earlier seal is known: then what is not sealed now never will be. */
   async #removeLeftovers(cutId: number): Promise<void> {
-    const { head, local } = this.#modules;
-    for (const key of this.#leftovers.get(cutId) ?? []) if (!head.isSealed(key)) await local.delete(key);
+    const { head, listener, local } = this.#modules;
+    for (const segment of this.#leftovers.get(cutId) ?? []) {
+      if (head.isSealed(segment.key)) continue;
+      // Before the next try reads its own: whoever asks for these records must not be told of a segment that never was.
+      listener.abandoned(segment);
+      await local.delete(segment.key);
+    }
     this.#leftovers.delete(cutId);
   }
 }

@@ -13,9 +13,11 @@ export interface SegmentListener {
   renamed(fromKey: string, segment: HeardObject): void;
   /** Its file is corrupt and it was not in the bucket: a mark takes its place. */
   lost(segment: HeardObject): void;
-  /** The identities (16 characters of latin1 each) that were read in its file, or, where it is uploaded, in the bucket. */
+  /** The identities (16 characters of latin1 each) that were read in its file, before it is sealed, or, where it is uploaded, in the bucket. */
   read(segment: HeardObject, identities: readonly string[]): void;
+  /** It was read, and its seal failed: it never was a segment. Its ordinal is free for another. */
+  abandoned(segment: HeardObject): void;
 }
 
 /** For a node that nobody asks for its segments. */
-export const NO_LISTENER: SegmentListener = { sealed: () => {}, uploaded: () => {}, noteOf: () => undefined, renamed: () => {}, lost: () => {}, read: () => {} };
+export const NO_LISTENER: SegmentListener = { sealed: () => {}, uploaded: () => {}, noteOf: () => undefined, renamed: () => {}, lost: () => {}, read: () => {}, abandoned: () => {} };

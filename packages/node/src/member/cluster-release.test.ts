@@ -1,8 +1,12 @@
 /** Flush, release and takeover of several members, as histories: those of the cluster's model that are about them, and crashes in between. */
+import { parseTenantId } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
+import { windowStartOf } from "@pyromesh/profile";
 import { expect } from "chai";
 import { DUE_AFTER_MS, FLUSH_INTERVAL_MS, ReleaseWorld } from "../testing/release-world.ts";
+import { writeOf } from "../testing/node-world.ts";
 import { settle } from "../testing/settle.ts";
+import { openStatusAnswer, packStatusRequest } from "../cluster/status-message.ts";
 
 const never = new AbortController().signal;
 const ALL = ["a", "b", "c"];
@@ -121,6 +125,30 @@ describe("flush, release and takeover", function () {
     await world.pass(FLUSH_INTERVAL_MS);
     expect([await world.of("b").held(VALUES), await world.of("c").held(VALUES)]).deep.equal([[], []]);
     expect(await world.inBucket(VALUES)).deep.equal([1, 1, 1, 1, 1]);
+  });
+
+  // Seed 96140 of the simulator, three nodes: the others took the segment that never was into their plans, and refused all queries of its hour.
+  it("a segment whose seal failed is named to nobody, though another cut has taken its ordinal", async () => {
+    const { disk, head } = world.of("a");
+    world.bucket.schedule(({ operation }) => (operation === "put" ? { kind: "status", status: 503 } : undefined));
+    await world.put([1, 2], ALL);
+    disk.onBatch = (ops) => {
+      if (writeOf(ops) !== "seal") return;
+      disk.onBatch = undefined;
+      throw new Error("EIO");
+    };
+    await world.until(() => disk.onBatch === undefined, "the seal is refused");
+    const isTaken = (): Promise<boolean> => world.put([3], ALL).then(() => true, () => false);
+    await world.until(isTaken, "the store takes writes again, and the seal waits for its next try");
+    await head.cut({ ranks: new Set([0]) });
+    await world.until(() => head.stats.openCount + head.stats.cutCount === 0, "both cuts are sealed");
+    const records = await Promise.all([1, 2, 3].map((value) => world.record(value)));
+    const window = { tenant: parseTenantId(records[0]!.tenant), windowStartMs: windowStartOf(records[0]!.timeMs), identities: Buffer.concat(records.map(({ identity }) => identity)) };
+    const answer = await world.of("b").cluster.peers.request("a", "status", packStatusRequest({ windows: [window] }), { timeoutMs: 1_000 });
+    const named = openStatusAnswer(answer, 3).statuses.map((status) => (status.kind === "segment" ? status.segment.key : status.kind));
+    const sealed = head.sealed().map(({ key }) => key);
+    expect([sealed.length, named.length]).deep.equal([2, 3]);
+    expect(named.filter((key) => !sealed.includes(key))).deep.equal([]);
   });
 
   it("a takeover lists and looks before it flushes: what rank 0 flushed before it died is not flushed again", async () => {

@@ -60,6 +60,11 @@ export class SegmentMemory implements SegmentListener {
     if (this.#keepsIdentities) this.matches.add(segment, Buffer.from(identities.join(""), "latin1"));
   }
 
+  /** What is asked for its records is no more answered with its name. */
+  abandoned({ key, meta }: HeardObject): void {
+    this.matches.find(meta.tenant, meta.windowStartMs)?.forget(key);
+  }
+
   #note(segment: HeardObject): void {
     this.releasedInto.note(segment);
     for (const listener of this.#listeners) listener(segment);

@@ -263,7 +263,7 @@ export class StoreMember {
       },
       heads,
       refresh: () => this.#list(),
-      forgetHeard: (key) => void catalog.remove(key),
+      forgetHeard: (key) => void catalog.forgetHeard(key),
       queryBytesMaxOf: () => this.#world.queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => (this.#listBeganMs === -Infinity ? "the bucket was not listed yet" : undefined),

@@ -157,7 +157,7 @@ export class NodeWorld {
   }
 }
 
-function writeOf(ops: StoreOps): FlushWrite | undefined {
+export function writeOf(ops: StoreOps): FlushWrite | undefined {
   const has = (kind: "put" | "delete", prefix: string): boolean => ops.some((op) => op.kind === kind && Buffer.from(op.key).toString("latin1").startsWith(prefix));
   if (has("put", "s/")) return has("delete", "s/") ? "rename" : "seal";
   if (has("delete", "s/")) return "unseal";
