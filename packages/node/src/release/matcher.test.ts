@@ -135,7 +135,7 @@ describe("matcher", () => {
     await matcher.match(entries, never);
     expect([held(), reads() - before]).deep.equal([[5, 6], 0]);
     await hold(2);
-    const kept = await matcher.match(entries, never);
+    const { kept } = await matcher.match(entries, never);
     expect([held(), kept.size]).deep.equal([[5, 6], 0]);
   });
 
@@ -167,7 +167,7 @@ describe("matcher", () => {
   it("an object that waits at a store releases nothing, and its records are told apart", async () => {
     await hold(1, 2);
     const key = await store(0, [1], false);
-    const kept = await matcher.match([catalog.get(key)!], never);
+    const { kept } = await matcher.match([catalog.get(key)!], never);
     matcher.look();
     await settle();
     expect(held()).deep.equal([1, 2]);
@@ -196,7 +196,7 @@ describe("matcher", () => {
     await store(0, [1], true);
     const common = { tenant: TENANT, windowStartMs: WINDOW_MS, level: 0, minTimeMs: WINDOW_MS, maxTimeMs: WINDOW_MS + 1000, storeId: STORE, ordinal: 0 } as const;
     memory.add(toldSegment(common, { sizeBytes: catalog.get(key)!.sizeBytes, isUploaded: true }), record(1).identity);
-    expect([...(await matcher.match([catalog.get(key)!], never))]).deep.equal([]);
+    expect([...(await matcher.match([catalog.get(key)!], never)).kept]).deep.equal([]);
     expect(held()).deep.equal([]);
   });
 
@@ -214,7 +214,7 @@ describe("matcher", () => {
     memory.add(toldSegment(common, { sizeBytes: catalog.get(waiting)!.sizeBytes, isUploaded: true }), record(1).identity);
     await store(0, [1], true);
     await pass(clock, 10_000);
-    expect([[...(await matching)], held()]).deep.equal([[], [9]]);
+    expect([[...(await matching).kept], held()]).deep.equal([[], [9]]);
     await hold(1);
     await matcher.match([catalog.get(waiting)!], never);
     expect(held()).deep.equal([9]);
@@ -228,7 +228,7 @@ describe("matcher", () => {
     await store(0, [1], true);
     const common = { tenant: TENANT, windowStartMs: WINDOW_MS, level: 0, minTimeMs: WINDOW_MS, maxTimeMs: WINDOW_MS + 1000, storeId: STORE, ordinal: 0 } as const;
     memory.add(toldSegment(common, { sizeBytes: planned.sizeBytes, isUploaded: true }), record(1).identity);
-    expect([[...(await matcher.match([planned], never))], held()]).deep.equal([[], []]);
+    expect([[...(await matcher.match([planned], never)).kept], held()]).deep.equal([[], []]);
   });
 
   it("while the bucket is down nothing is released and a query hears why; afterwards the background goes on by itself", async () => {

@@ -13,7 +13,7 @@
  */
 import { messageOf, retryDelayMs, SharedLoads, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId, Timer } from "@pyromesh/base";
-import { checkMeta, readIdentityBytes } from "@pyromesh/block";
+import { checkMeta, isBucketError, readIdentityBytes, storeOf } from "@pyromesh/block";
 import type { Catalog, CatalogEntry, HeardObject, ObjectSource } from "@pyromesh/block";
 import { RecordColumns } from "@pyromesh/head";
 import type { Head } from "@pyromesh/head";
@@ -47,6 +47,20 @@ const IDENTITY_BYTES = 16;
 interface Failure {
   readonly count: number;
   timer: Timer | undefined;
+}
+
+export interface Matched {
+  /** Identities (16 characters of latin1 each) of records that the head holds on although one of the objects has them: it waits for its upload. */
+  readonly kept: ReadonlySet<string>;
+  /** Segments that were to wait at another store, and are neither there nor in the bucket. Nothing was compared with them. */
+  readonly nowhere: readonly CatalogEntry[];
+}
+
+/** What the steps of one match find out, of all windows. */
+interface Found {
+  readonly kept: Set<string>;
+  /** By key. */
+  readonly nowhere: Map<string, CatalogEntry>;
 }
 
 interface ReadObject {
@@ -112,31 +126,30 @@ export class Matcher {
 
   /**
    * Compares the head's records with these objects, of the bucket or on their way to it. Afterwards the head holds none that came before the call and is in
-   * one of them in the bucket. Resolves with identities (16 characters of latin1 each) of records that it holds on although one of the objects has them: it waits
-   * for its upload. Rejects where an object cannot be read.
+   * one of them in the bucket. Rejects where an object cannot be read now. A segment that waits at no store any more and is not in the bucket is named in the outcome.
    */
-  async match(objects: readonly CatalogEntry[], signal: AbortSignal): Promise<ReadonlySet<string>> {
+  async match(objects: readonly CatalogEntry[], signal: AbortSignal): Promise<Matched> {
     const { head } = this.#modules;
     const untilSeq = head.nextSeq;
     const byWindow = new Map<string, CatalogEntry[]>();
     for (const { tenant, windowStartMs } of head.windows()) byWindow.set(idOf(tenant, windowStartMs), []);
     for (const object of objects) byWindow.get(idOf(object.meta.tenant, object.meta.windowStartMs))?.push(object);
-    const kept = new Set<string>();
+    const found: Found = { kept: new Set(), nowhere: new Map() };
     const windows = [...byWindow.values()].filter((ofWindow) => ofWindow.length > 0);
-    await Promise.all(windows.map((ofWindow) => this.#matchWindow(ofWindow, untilSeq, kept, signal)));
-    return kept;
+    await Promise.all(windows.map((ofWindow) => this.#matchWindow(ofWindow, untilSeq, found, signal)));
+    return { kept: found.kept, nowhere: [...found.nowhere.values()] };
   }
 
-  /** `objects`: of one window. Adds to `kept` what the head holds on. */
-  async #matchWindow(objects: readonly CatalogEntry[], untilSeq: number, kept: Set<string>, signal: AbortSignal): Promise<void> {
+  /** `objects`: of one window. Adds to `found` what the head holds on, and what is nowhere. */
+  async #matchWindow(objects: readonly CatalogEntry[], untilSeq: number, { kept, nowhere }: Found, signal: AbortSignal): Promise<void> {
     const { head, memory } = this.#modules;
     const window = memory.windowOf(objects[0]!.meta); // the caller leaves out windows without any
     for (let left = objects; left.length > 0; ) {
       // 1. What was not read yet is read, and compared with all that the head holds.
       const unread = left.filter((object) => !isMatched(window.of(object.key), object));
-      await Promise.all(unread.map(async (object) => this.#match(window, await this.#ask(object, signal))));
+      await Promise.all(unread.map((object) => orNowhere(object, nowhere, async () => this.#match(window, await this.#ask(object, signal)))));
       // 2. What came later is compared with all that was read.
-      await this.#matchLate(window, left, untilSeq, signal);
+      await this.#matchLate(window, left, untilSeq, nowhere, signal);
       // 3. What was held on because of an object that was uploaded meanwhile is to be released now: it is compared anew. At most once, since that object is in the bucket then.
       const uploaded: CatalogEntry[] = [];
       for (const object of left) {
@@ -181,7 +194,7 @@ export class Matcher {
   }
 
   /** Compares the records that came since with the objects. */
-  async #matchLate(window: WindowMatches, objects: readonly CatalogEntry[], untilSeq: number, signal: AbortSignal): Promise<void> {
+  async #matchLate(window: WindowMatches, objects: readonly CatalogEntry[], untilSeq: number, nowhere: Map<string, CatalogEntry>, signal: AbortSignal): Promise<void> {
     const { clock, head } = this.#modules;
     const { tenant, windowStartMs } = objects[0]!.meta; // as above
     const turns = new Turns({ clock });
@@ -212,9 +225,13 @@ export class Matcher {
       if (turns.areDue) await turns.give();
       signal.throwIfAborted();
     }
-    for (const [matched, found] of suspects) await this.#verify(matched, compared.get(matched)!, found, signal); // it was asked for
+    for (const [matched, found] of suspects) {
+      const entry = compared.get(matched)!; // it was asked for
+      await orNowhere(entry, nowhere, () => this.#verify(matched, entry, found, signal));
+    }
     // One that was uploaded meanwhile, or before by what the caller does not know yet, is to be compared anew, as an object of the bucket.
     for (const [matched, object] of before) {
+      if (nowhere.has(object.key)) continue;
       const isAsItIs = matched.object === object && object.isUploaded === (compared.get(matched)!.place === "bucket"); // both maps have it
       if (isAsItIs) matched.comparedSeq = Math.max(matched.comparedSeq, untilSeq);
     }
@@ -322,6 +339,16 @@ export class Matcher {
     // A LIST has shown that it is not there.
     if (known === undefined) this.#failures.delete(key);
     else this.#enqueue(known);
+  }
+}
+
+/** Notes a segment that its store does not have any more, and that the bucket was then asked for in vain (`PlacedSource`). It is not taken for one without records: a put under its name may still land. */
+async function orNowhere(object: CatalogEntry, nowhere: Map<string, CatalogEntry>, compare: () => Promise<void>): Promise<void> {
+  try {
+    await compare();
+  } catch (error) {
+    if (storeOf(object.place) === undefined || !isBucketError(error, "BUCKET_NOT_FOUND")) throw error;
+    nowhere.set(object.key, object);
   }
 }
 

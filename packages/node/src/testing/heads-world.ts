@@ -13,7 +13,7 @@
 import type { Answer } from "@pyromesh/api";
 import { Metrics, silentLogger, toHex } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { buildSegment, Catalog, describeGap, MemoryBucket, ObjectReader, parseObjectKey, PlacedSource, segmentKey } from "@pyromesh/block";
+import { buildSegment, Catalog, describeGap, markKey, MemoryBucket, ObjectReader, parseObjectKey, PlacedSource, segmentKey } from "@pyromesh/block";
 import type { SegmentKey, SegmentMeta } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
@@ -333,9 +333,50 @@ export class StoreMember {
     return true;
   }
 
+  /** Tells a member of the segments that wait here. It does not read them before it is asked. */
+  tell(to: string): void {
+    const { catalog } = this.#world.of(to);
+    for (const { key } of this.head.sealed()) catalog.addByMeta(toldSegment(parseSegment(key), { sizeBytes: this.catalog.get(key)!.sizeBytes, isUploaded: false }), { storeId: this.storeId });
+  }
+
+  /**
+   * Tells a member of a segment that never is: of times of records `from` to `to`, under the ordinal that the next one here gets. Returns its key.
+   * As where its seal failed.
+   */
+  async tellOfNone(member: string, from: number, to: number): Promise<string> {
+    const { tenant } = this.#world;
+    const [{ timeMs: minTimeMs }, { timeMs: maxTimeMs }] = [await this.#world.record(from), await this.#world.record(to)];
+    const windowStartMs = windowStartOf(minTimeMs);
+    const { storeId, ordinal } = await this.#world.run(this.head.nextOrdinal(tenant, windowStartMs));
+    const meta: SegmentKey = { kind: "segment", tenant, windowStartMs, level: 0, minTimeMs, maxTimeMs, storeId, ordinal };
+    const told = toldSegment(meta, { sizeBytes: 1_000, isUploaded: false });
+    this.#world.of(member).catalog.addByMeta(told, { storeId });
+    return told.key;
+  }
+
+  /** The file of the first segment that waits here is gone, and its upload has found that out: its records may be lost, which is noted, and a mark takes its ordinal. False where none waits. */
+  async lose(): Promise<boolean> {
+    const sealed = this.#firstSealed();
+    if (sealed === undefined) return false;
+    const meta = parseSegment(sealed.key);
+    await this.#world.run(this.head.addQuarantine("a sealed file is gone", meta.minTimeMs, meta.maxTimeMs));
+    await this.#world.run(this.#world.bucket.put(markKey({ ...meta, mark: "void" }), new Uint8Array(1), {}, never));
+    this.catalog.remove(sealed.key);
+    this.releasedInto.forget(sealed.key);
+    await this.files.delete(sealed.key);
+    await this.#world.run(this.head.unseal(sealed.key));
+    return true;
+  }
+
+  /** The key and the bytes of the first segment that waits here. */
+  async firstFile(): Promise<{ readonly key: string; readonly bytes: Uint8Array }> {
+    const { key } = this.#firstSealed()!; // the test has sealed one
+    return { key, bytes: await this.files.read(key, 0, this.catalog.get(key)!.sizeBytes, never) };
+  }
+
   /** Puts the segment that was sealed first into the bucket. False where none waits. */
   async upload(): Promise<boolean> {
-    const [sealed] = [...this.head.sealed()].sort((a, b) => ordinalOf(a.key) - ordinalOf(b.key));
+    const sealed = this.#firstSealed();
     if (sealed === undefined) return false;
     const entry = this.catalog.get(sealed.key)!; // since it was sealed
     const bytes = await this.files.read(sealed.key, 0, entry.sizeBytes, never);
@@ -344,6 +385,10 @@ export class StoreMember {
     this.#noted(sealed.key, entry.sizeBytes, true);
     await this.#world.run(this.head.unseal(sealed.key, this.releasedInto.noteOf(toldSegment(parseSegment(sealed.key), { sizeBytes: entry.sizeBytes, isUploaded: true }))));
     return true;
+  }
+
+  #firstSealed(): { readonly key: string } | undefined {
+    return [...this.head.sealed()].sort((a, b) => parseSegment(a.key).ordinal - parseSegment(b.key).ordinal)[0];
   }
 
   async flush(): Promise<void> {
@@ -391,9 +436,4 @@ function parseSegment(key: string): SegmentKey {
 
 export function serviceOf(number: number): string {
   return number % 2 === 0 ? "api" : "web";
-}
-
-function ordinalOf(key: string): number {
-  const named = parseObjectKey(key);
-  return named?.kind === "segment" ? named.ordinal : 0;
 }

@@ -1,7 +1,7 @@
 /**
  * The heads of a cluster, for a query of one of its nodes: what all stores together hold besides the planned objects, each record once (design 10).
  *
- *   list first, where the view says so ──► plan ──► digest round ──► does the plan lack what was named? ── yes: add it, and begin again
+ *   list first, where the view says so ──► plan ──► digest round ──► does the plan lack what was named, or has it what is nowhere? ── yes: change it, and begin again
  *                                                        │
  *                                                        ▼ no
  *                                           is it complete? ──► compare, exchange lists of what differs ──► OpenedHeads: who answers for what
@@ -24,6 +24,7 @@ import { Boots } from "./boots.ts";
 import { judge } from "./completeness.ts";
 import { DigestRound } from "./digest-round.ts";
 import type { DigestRoundOutcome, HolderAnswer } from "./digest-round.ts";
+import { UNKNOWN_MAX } from "./head-view.ts";
 import type { PlannedObject, SegmentName, ViewRequest } from "./head-view.ts";
 import type { Holder } from "./holder.ts";
 import { packReleaseRequest } from "./messages.ts";
@@ -38,6 +39,8 @@ export interface ClusterHeadsModules {
   /** This node's own store. */
   readonly holder: Holder;
   readonly addByMeta: (heard: HeardObject, origin: Origin) => HeardOutcome;
+  /** Takes a segment out of the plans that another member told of, and that is nowhere. Not one that is known to be in the bucket by now. */
+  readonly forgetHeard: (key: string) => boolean;
   /** Lists the bucket, by a LIST that begins after the call. */
   readonly refresh: (signal: AbortSignal, fromMs: number) => Promise<void>;
   /** When the last complete LIST began of all windows that may hold this time and later ones, by the monotonic clock; -Infinity: there was none. */
@@ -102,6 +105,7 @@ export class ClusterHeads {
     const { allowPartial, startMs } = question.scope;
     /** Stores whose sealed segments are left out of the plan: they are dead or suspect, or did not answer. */
     const silent = new Set(cluster.view.members.filter(({ state, isSuspect }) => state === "dead" || isSuspect).map(({ storeId }) => storeId));
+    const forgotten = new Set<string>();
     const peerBytes = new PeerBytes(question.peerBytesMax);
     let unlisted = this.#isListOld(startMs, this.#listNeededMs([])) ? await this.#list(startMs, signal) : undefined;
     for (let round = 1; ; round++) {
@@ -118,7 +122,8 @@ export class ClusterHeads {
         heads = this.#opened(question, outcome, plan.floors, peerBytes);
         signal.throwIfAborted();
         peerBytes.check();
-        const isLacking = this.#isOtherPlan(outcome.answers, plan, entries, silent) || isPlanShort;
+        const hasForgotten = this.#forgetNowhere(outcome.withoutView, entries, forgotten);
+        const isLacking = this.#isOtherPlan([...outcome.answers, ...outcome.withoutView], plan, entries, silent) || isPlanShort || hasForgotten;
         const isListOld = unlisted === undefined && (isUploadUnseen || this.#isListOld(startMs, this.#listNeededMs(outcome.answers)));
         if ((isLacking || isListOld) && round < ROUNDS_MAX) {
           if (isListOld) unlisted = await this.#list(startMs, signal);
@@ -176,17 +181,18 @@ export class ClusterHeads {
       endMs: Math.ceil(scope.endMs),
       services: servicesOf(selectors),
       planned: await PlannedObjects.of(entries, new Turns({ clock })),
-      objects: entries.filter(({ meta }) => meta.kind === "block").map((entry) => plannedObject(entry, own)),
+      // What waits at a store is few, and a member would not know it yet, or know another one under that ordinal which never was sealed.
+      objects: [...entries.filter(({ meta }) => meta.kind === "block"), ...entries.filter(({ meta, place }) => meta.kind === "segment" && place !== "bucket").slice(0, UNKNOWN_MAX)].map((entry) => plannedObject(entry, own)),
     };
     const waitsAt = new Set(entries.flatMap(({ place }) => storeOf(place) ?? []));
     this.#rounds.add({});
     const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf, peerBytes, waitsAt }, signal);
-    const answered = new Set(outcome.answers.map(({ member }) => member));
+    const answered = new Set([...outcome.answers, ...outcome.withoutView].map(({ member }) => member));
     for (const { name } of cluster.view.members) if (!answered.has(name)) this.#silent.add({ member: name });
     return outcome;
   }
 
-  #opened({ scope }: HeadsQuestion, { answers, becauseOf }: DigestRoundOutcome, floors: ReadonlyMap<TenantId, number>, peerBytes: PeerBytes): OpenedHeads {
+  #opened({ scope }: HeadsQuestion, { answers, becauseOf }: Pick<DigestRoundOutcome, "answers" | "becauseOf">, floors: ReadonlyMap<TenantId, number>, peerBytes: PeerBytes): OpenedHeads {
     const { clock, cluster, holder } = this.#modules;
     const release = (member: string, viewId: string): void => {
       if (member === cluster.view.self.name) holder.views.release(member, viewId);
@@ -199,7 +205,7 @@ export class ClusterHeads {
    * Adds to the catalog what stores named. An answer that names what cannot be is taken for none; its view ends by itself. `isUploadUnseen`: a store has read a segment
    * in the bucket that waits at another store for all that this node knows, which has not said so. Only a LIST moves it then: the other may not answer any more.
    */
-  #take({ answers, becauseOf }: DigestRoundOutcome, { entries, floors }: PinnedPlan): DigestRoundOutcome & { readonly isPlanShort: boolean; readonly isUploadUnseen: boolean } {
+  #take({ answers, becauseOf, withoutView }: DigestRoundOutcome, { entries, floors }: PinnedPlan): DigestRoundOutcome & { readonly isPlanShort: boolean; readonly isUploadUnseen: boolean } {
     const taken: HolderAnswer[] = [];
     const reasons = new Map(becauseOf);
     const waiting = new Set(entries.filter(({ place }) => storeOf(place) !== undefined).map(({ key }) => key));
@@ -219,7 +225,23 @@ export class ClusterHeads {
       if (news.some(({ isUploaded, key }, index) => isUploaded && outcomes[index]!.kind === "known" && waiting.has(key))) isUploadUnseen = true;
       taken.push(one);
     }
-    return { answers: taken, becauseOf: reasons, isPlanShort, isUploadUnseen };
+    return { answers: taken, becauseOf: reasons, withoutView, isPlanShort, isUploadUnseen };
+  }
+
+  /**
+   * Takes out of the plans what a store found nowhere: its file was lost, or it was never sealed under this name. True where the next plan is another one. Records that it may have had are in
+   * a head, or in an object that a store names. Each key once: where it comes back, its own store names it, and then whoever cannot read it has failed.
+   */
+  #forgetNowhere(withoutView: readonly HolderAnswer[], entries: readonly CatalogEntry[], forgotten: Set<string>): boolean {
+    const nowhere = new Set(withoutView.flatMap(({ answer }) => answer.nowhere));
+    if (nowhere.size === 0) return false;
+    const sizeBefore = forgotten.size;
+    for (const { key, place } of entries) {
+      if (place === "bucket" || forgotten.has(key) || !nowhere.has(key)) continue;
+      forgotten.add(key);
+      this.#modules.forgetHeard(key);
+    }
+    return forgotten.size > sizeBefore;
   }
 
   /** True where the plan has what cannot be read, or lacks what can: notes in `silent` who did not answer, and who is back. */

@@ -411,12 +411,6 @@ describe("a query over several heads", () => {
       expect(compared).deep.equal([1]);
     });
 
-    /** Tells a member's catalog of the segments that wait at another, which it does not read before it is asked. */
-    const announce = (from: string, to: string): void => {
-      const { catalog, storeId } = world.of(from);
-      for (const { meta, sizeBytes, place } of catalog.entries()) if (meta.kind === "segment" && place === "local") world.of(to).catalog.addByMeta(toldSegment(meta, { sizeBytes, isUploaded: false }), { storeId });
-    };
-
     // Simulator, seed 96140 of three nodes: it was named anew, and whoever had heard of the first name refused all queries of its hour.
     it("a segment that its store and the bucket do not have is planned no more", async () => {
       await world.push(0, ["a", "b", "c"]);
@@ -434,10 +428,121 @@ describe("a query over several heads", () => {
       expect(world.of("c").catalog.get(renamed.key)).equal(undefined);
     });
 
+    describe("a segment that was heard to wait at a store, and is nowhere,", () => {
+      /** Records of which all heads hold some, at times of a segment of records 0 to 3. */
+      const pushAll = async (): Promise<void> => {
+        await world.push(0, ["a", "b", "c"]);
+        await world.push(3, ["a", "b", "c"]);
+        await world.push(2, ["b", "c", "a"], ["b", "c"]);
+      };
+      const placesAt = (name: string): readonly string[] => [...world.of(name).catalog.entries()].map(({ place }) => place);
+
+      // Simulator, seed 96140 of three nodes. Each holder wanted to read it before it said what it holds, and the query was refused with STORES_MISSING until its hour was over.
+      it("is no reason to refuse a query of its times, whoever has heard of it", async () => {
+        for (const heard of [["c"], ["b"], ["b", "c"], ["a", "b", "c"]]) {
+          await begin(["a", "b", "c"]);
+          await pushAll();
+          for (const name of heard) await world.of("a").tellOfNone(name, 0, 3);
+          for (const name of world.names) expect(await world.ask(name), `${name}, ${heard.join(" and ")} heard of it`).deep.equal([0, 2, 3]);
+          expect(world.names.flatMap(placesAt), "all have forgotten it").deep.equal([]);
+        }
+      });
+
+      it("and one of other times that has its ordinal are told apart", async () => {
+        for (const heard of [["c"], ["b"], ["b", "c"]]) {
+          await begin(["a", "b", "c"]);
+          await pushAll();
+          const none: string[] = [];
+          for (const name of heard) none.push(await world.of("a").tellOfNone(name, 1, 2));
+          await world.of("a").seal();
+          for (const name of ["b", "c"]) world.of("a").tell(name);
+          for (const name of world.names) expect(await world.ask(name), `${name} while it waits, ${heard.join(" and ")} heard of the other`).deep.equal([0, 2, 3]);
+          await world.of("a").upload();
+          for (const name of ["c", "b", "a"]) expect(await world.ask(name), `${name} after its upload`).deep.equal([0, 2, 3]);
+          for (const name of world.names) expect(world.of(name).catalog.get(none[0]!), name).equal(undefined);
+        }
+      });
+
+      it("takes one round more, however many they are", async () => {
+        await pushAll();
+        for (const [from, to] of [[0, 3], [0, 2], [1, 3], [1, 2]] as const) {
+          await world.of("a").tellOfNone("c", from, to);
+          await world.push(5, ["a", "b", "c"], ["a"]);
+          await world.of("a").seal();
+        }
+        world.cluster.requests.length = 0;
+        expect(await world.ask("c")).deep.equal([0, 2, 3, 5]);
+        expect(requestsOf("digest").filter((way) => way === "ca").length).equal(2);
+      });
+
+      it("because its file was lost leaves the answer complete without its store", async () => {
+        await pushAll();
+        await world.of("a").seal();
+        for (const name of ["b", "c"]) world.of("a").tell(name);
+        await world.of("a").lose();
+        for (const name of ["b", "c", "a"]) expect(await world.ask(name), name).deep.equal([0, 2, 3]);
+      });
+
+      // Whoever took it for a segment without records would count those of its own head, and the query's node those of the object.
+      for (const moment of ["digest", "identities", "scan"] as const) {
+        it(`and whose put lands after all, before the ${moment} of a plan without it, counts once`, async () => {
+          await pushAll();
+          await world.push(8, ["b", "c", "a"], ["b"]);
+          await world.of("a").seal();
+          for (const name of ["b", "c"]) world.of("a").tell(name);
+          const { bytes, key } = await world.of("a").firstFile();
+          await world.of("a").lose();
+          let digests = 0;
+          let hasLanded = false;
+          world.cluster.onRequest = async (_, to, method) => {
+            if (to !== "b" || method !== moment || hasLanded || (method === "digest" && ++digests < 2)) return;
+            hasLanded = true;
+            await world.run(world.bucket.put(key, bytes, {}, never));
+            await world.of("b").list();
+            await world.of("b").release();
+          };
+          expect(await world.ask("c")).deep.equal([0, 2, 3, 8]);
+          expect(hasLanded).equal(true);
+          world.cluster.onRequest = () => {};
+          for (const name of world.names) {
+            await world.of(name).list();
+            expect(await world.ask(name), name).deep.equal([0, 2, 3, 8]);
+          }
+        });
+      }
+
+      it("though its store says that it has it, counts as stores that failed, after one more round", async () => {
+        await pushAll();
+        await world.of("a").seal();
+        await world.of("a").files.delete((await world.of("a").firstFile()).key);
+        world.cluster.requests.length = 0;
+        expect(await world.ask("c")).equal("STORES_MISSING");
+        expect(requestsOf("digest").filter((way) => way === "ca").length).lessThan(5);
+      });
+    });
+
+    // The upload of a segment, a LIST or a lost store may change the catalog while a query waits for its turn between its plan and its own digest.
+    it("a plan of which the query's own catalog has lost a segment is compared with the query's own head all the same", async () => {
+      await world.push(0, ["a", "b", "c"], ["a"]);
+      await world.push(3, ["a", "b", "c"], ["a"]);
+      await world.push(2, ["c", "b", "a"], ["c"]);
+      await world.of("a").flush();
+      await world.of("c").list();
+      const { catalog, holder } = world.of("c");
+      const digest = holder.digest.bind(holder);
+      let isLost = false;
+      holder.digest = (member, request, signal) => {
+        if (!isLost) for (const { key } of [...catalog.entries()]) catalog.remove(key);
+        isLost = true;
+        return digest(member, request, signal);
+      };
+      expect(await world.ask("c")).deep.equal([0, 2, 3]);
+    });
+
     it("a segment that waits at a process that was stopped holds a query up no longer than until that is suspected", async () => {
       await world.push(0, ["a", "b", "c"]);
       await world.of("a").seal();
-      for (const name of ["b", "c"]) announce("a", name);
+      for (const name of ["b", "c"]) world.of("a").tell(name);
       world.cluster.stop("a");
       world.cluster.onRequest = async (_, __, method) => {
         if (method !== "sealed") return;
@@ -460,7 +565,7 @@ describe("a query over several heads", () => {
     it("a segment that was uploaded is read in the bucket by one who has not heard of the upload, though its store is dead", async () => {
       await world.push(0, ["a", "b", "c"]);
       await world.of("a").seal();
-      announce("a", "c");
+      world.of("a").tell("c");
       await world.of("a").upload();
       await world.of("b").list();
       for (const name of ["b", "c"]) world.cluster.cut("a", name);

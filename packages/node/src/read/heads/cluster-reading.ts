@@ -38,6 +38,6 @@ export function clusterReading(options: HolderOptions, modules: ClusterReadingMo
   return {
     holder,
     sealedReads: new SealedReads({}, modules),
-    heads: new ClusterHeads({ ...modules, holder, addByMeta: (heard, origin) => catalog.addByMeta(heard, origin) }),
+    heads: new ClusterHeads({ ...modules, holder, addByMeta: (heard, origin) => catalog.addByMeta(heard, origin), forgetHeard: (key) => catalog.forgetHeard(key) }),
   };
 }

@@ -42,7 +42,10 @@ export interface HolderAnswer {
 }
 
 export interface DigestRoundOutcome {
+  /** Of the members that said what they hold. */
   readonly answers: readonly HolderAnswer[];
+  /** Of those that did not, since segments of the plan are nowhere: they name them. */
+  readonly withoutView: readonly HolderAnswer[];
   /** Why members did not answer, by name. */
   readonly becauseOf: ReadonlyMap<string, string>;
 }
@@ -62,6 +65,7 @@ export class DigestRound {
   readonly #request: DigestRequest;
   readonly #modules: DigestRoundModules;
   readonly #answers = new Map<StoreId, HolderAnswer>();
+  readonly #withoutView: HolderAnswer[] = [];
   readonly #becauseOf = new Map<string, string>();
   readonly #asked = new Set<string>();
   readonly #pending = new Set<string>();
@@ -89,7 +93,7 @@ export class DigestRound {
       round.#askAll();
       round.#look();
       await round.#isOver;
-      return { answers: [...round.#answers.values()], becauseOf: round.#becauseOf };
+      return { answers: [...round.#answers.values()], withoutView: round.#withoutView, becauseOf: round.#becauseOf };
     } finally {
       caller.removeEventListener("abort", onAbort);
       stopWatching();
@@ -116,29 +120,40 @@ export class DigestRound {
   async #ask(member: string, isOwn: boolean): Promise<void> {
     const { signal } = this.#ended;
     try {
-      const answer = isOwn ? await this.#modules.holder.digest(member, this.#request, signal) : await this.#askPeer(member, signal);
+      const answer = await this.#askTelling((request) => (isOwn ? this.#modules.holder.digest(member, request, signal) : this.#askPeer(member, request, signal)));
       if (answer.question !== this.#request.question) throw new Error("it answered another question");
       const other = this.#modules.cluster.view.members.find(({ name, storeId }) => storeId === answer.storeId && name !== member);
       if (other !== undefined) throw new Error(`it answered for the store of node ${other.name}`);
       if (!isOwn) await this.#learn(member, answer);
-      if (!signal.aborted) this.#answers.set(answer.storeId, { member, isOwn, answer });
+      if (signal.aborted) return;
+      if (answer.nowhere.length === 0) {
+        this.#answers.set(answer.storeId, { member, isOwn, answer });
+        return;
+      }
+      this.#withoutView.push({ member, isOwn, answer });
+      this.#becauseOf.set(member, "segments of the plan wait at no store and are not in the bucket");
     } catch (error) {
       if (!signal.aborted) this.#becauseOf.set(member, messageOf(error));
     }
   }
 
-  async #askPeer(member: string, signal: AbortSignal): Promise<DigestAnswer> {
-    const { clock, cluster, objectsOf, peerBytes } = this.#modules;
+  /** Again with the objects of the plan that the store does not know. Its own node's may have lost one as well, since the plan was made. */
+  async #askTelling(ask: (request: DigestRequest) => Promise<DigestAnswer>): Promise<DigestAnswer> {
     let request = this.#request;
     for (let count = 0; ; count++) {
-      const body = packDigestRequest(request);
-      const reply = await requestMember(cluster, member, { method: "digest", body, timeoutMs: ANSWER_TIMEOUT_MS, endsWhen: "dead", silence: { clock, onSilent: () => this.#noteSilent(member) }, signal });
-      peerBytes.add(body.length + reply.length);
-      const answer = openDigestAnswer(reply);
+      const answer = await ask(request);
       if (answer.unknown.length === 0) return answer;
       if (count >= TOLD_COUNT_MAX) throw new Error("it does not know objects of the plan that it was told of");
-      request = { ...request, objects: [...request.objects, ...objectsOf(answer.unknown)] };
+      request = { ...request, objects: [...request.objects, ...this.#modules.objectsOf(answer.unknown)] };
     }
+  }
+
+  async #askPeer(member: string, request: DigestRequest, signal: AbortSignal): Promise<DigestAnswer> {
+    const { clock, cluster, peerBytes } = this.#modules;
+    const body = packDigestRequest(request);
+    const reply = await requestMember(cluster, member, { method: "digest", body, timeoutMs: ANSWER_TIMEOUT_MS, endsWhen: "dead", silence: { clock, onSilent: () => this.#noteSilent(member) }, signal });
+    peerBytes.add(body.length + reply.length);
+    return openDigestAnswer(reply);
   }
 
   /** It is waited for all the same: only it can say what it holds. */

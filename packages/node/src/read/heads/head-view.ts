@@ -2,7 +2,7 @@
  * What one store answers for in one query: the records of its head that match, as they were at one moment, and that no object of the plan has.
  *
  *   request ─► 1. note the head's next seq, pin the generations
- *              2. match: compare the head with the planned objects; what the bucket has is released
+ *              2. match: compare the head with the planned objects; what the bucket has is released. A segment that is nowhere ends it: the caller asks again
  *              3. collect the records below that seq, page by page
  *              4. in the turn of the last page: into which segments did records leave?
  *
@@ -14,17 +14,17 @@
  */
 import { Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { parseObjectKey, SourceSet } from "@pyromesh/block";
+import { parseObjectKey, SourceSet, storeOf } from "@pyromesh/block";
 import type { Catalog, CatalogEntry, HeardObject } from "@pyromesh/block";
 import { RecordColumns } from "@pyromesh/head";
 import { makeMatcher, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { Generation, PlainMatcher } from "../../compute/compute.ts";
 import type { Gate } from "../gate.ts";
 import type { PlannedObjects } from "./planned-objects.ts";
-import type { HeadMatcher, PinnedGenerations, ReleasedInto, ViewedHead } from "./ports.ts";
+import type { HeadMatcher, MatchOutcome, PinnedGenerations, ReleasedInto, ViewedHead } from "./ports.ts";
 import { TenantView } from "./tenant-view.ts";
 
-/** An object of the plan that a holder may not know. */
+/** An object of the plan that a holder may not know, or know as another. */
 export interface PlannedObject {
   readonly key: string;
   readonly sizeBytes: number;
@@ -47,7 +47,7 @@ export interface ViewRequest {
   readonly planned: PlannedObjects;
   /** span: only the times of the head's records and what the plan lacks are asked for, and no view is made. */
   readonly wants: "records" | "span";
-  /** Objects of the plan by key: its blocks, and segments that this store did not know when it was asked before. */
+  /** Objects of the plan by key: its blocks, its segments that wait at a store, and those that this store did not know when it was asked before. */
   readonly objects: readonly PlannedObject[];
 }
 
@@ -55,7 +55,7 @@ export interface HeadViewModules {
   readonly clock: Clock;
   readonly head: ViewedHead;
   readonly generations: PinnedGenerations;
-  readonly catalog: Pick<Catalog, "plan">;
+  readonly catalog: Pick<Catalog, "forgetHeard" | "plan">;
   readonly matcher: HeadMatcher;
   readonly releasedInto: ReleasedInto;
   /** Bounds how many views are being made: each holds what it has listed so far. */
@@ -65,6 +65,8 @@ export interface HeadViewModules {
 export type OpenedView =
   /** Planned segments that this store's catalog does not have: nothing was pinned. */
   | { readonly kind: "unknown"; readonly unknown: readonly SegmentName[] }
+  /** Keys of the request of segments that wait at no store and are not in the bucket: records of this head may be in them or not, so there is no view. */
+  | { readonly kind: "nowhere"; readonly nowhere: readonly string[] }
   | { readonly kind: "view"; readonly view: HeadView; readonly named: readonly HeardObject[] };
 
 export interface HeadView {
@@ -77,7 +79,7 @@ export interface HeadView {
 }
 
 export async function openHeadView(request: ViewRequest, modules: HeadViewModules, signal: AbortSignal): Promise<OpenedView> {
-  const { gate, generations, head, matcher } = modules;
+  const { catalog, gate, generations, head, matcher } = modules;
   const untilSeq = head.nextSeq;
   const pin = generations.pin();
   try {
@@ -86,9 +88,14 @@ export async function openHeadView(request: ViewRequest, modules: HeadViewModule
       pin.release();
       return { kind: "unknown", unknown };
     }
-    const held = objects.length === 0 ? NOTHING : await matcher.match(objects, signal);
+    const { kept, nowhere } = objects.length === 0 ? NOTHING : await matcher.match(objects, signal);
+    if (nowhere.length > 0) {
+      pin.release();
+      for (const { key } of nowhere) catalog.forgetHeard(key);
+      return { kind: "nowhere", nowhere: nowhere.slice(0, UNKNOWN_MAX).map(({ key }) => key) };
+    }
     // The gate comes after the match: one tenant's slow reads of the bucket must not keep the others waiting.
-    const { named, tenants } = await gate.run(() => collect(request, untilSeq, held, modules, signal));
+    const { named, tenants } = await gate.run(() => collect(request, untilSeq, kept, modules, signal));
     const views = [...tenants.values()];
     const recordCount = views.reduce((sum, view) => sum + view.recordCount, 0);
     const sizeBytes = views.reduce((sum, view) => sum + view.sizeBytes, 0);
@@ -99,11 +106,11 @@ export async function openHeadView(request: ViewRequest, modules: HeadViewModule
   }
 }
 
-/** The records below `untilSeq` but those in `held`, and into which segments others left. */
+/** The records below `untilSeq` but those in `kept`, and into which segments others left. */
 async function collect(
   request: ViewRequest,
   untilSeq: number,
-  held: ReadonlySet<string>,
+  kept: ReadonlySet<string>,
   { clock, head, releasedInto }: HeadViewModules,
   signal: AbortSignal,
 ): Promise<{ readonly tenants: ReadonlyMap<TenantId, TenantView>; readonly named: readonly HeardObject[] }> {
@@ -123,18 +130,20 @@ async function collect(
       fromSeq = head.collect(filter, columns, fromSeq);
     }
   }
+  const keysTold = keysByName(request.objects);
   // In the turn of the last page: what left the head before is remembered by now.
   const named = releasedInto
     .within(request.tenants, windowStartOf(startMs), windowStartOf(endMs))
-    .filter(({ meta }) => meta.maxTimeMs >= startMs && meta.minTimeMs <= endMs && !isCovered(request.planned, meta));
+    .filter((object) => object.meta.maxTimeMs >= startMs && object.meta.minTimeMs <= endMs && !isCovered(request, keysTold, object));
   const tenants = new Map<TenantId, TenantView>();
-  for (const [tenant, columns] of collected) if (columns.count > 0) tenants.set(tenant, await TenantView.of(columns, held, turns));
+  for (const [tenant, columns] of collected) if (columns.count > 0) tenants.set(tenant, await TenantView.of(columns, kept, turns));
   return { tenants, named };
 }
 
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
-const NOTHING: ReadonlySet<string> = new Set();
+const NOTHING: MatchOutcome = { kept: new Set(), nowhere: [] };
+const NONE: readonly CatalogEntry[] = [];
 const NO_OBJECTS = { objects: [], unknown: [] };
 
 /**
@@ -142,11 +151,11 @@ const NO_OBJECTS = { objects: [], unknown: [] };
  * just started holds seconds of the window, and need not read the objects of an hour before its first answer.
  */
 function objectsToMatch({ tenants, startMs, endMs, planned, objects }: ViewRequest, { catalog, head }: HeadViewModules): { readonly objects: readonly CatalogEntry[]; readonly unknown: readonly SegmentName[] } {
-  const told = new Map<string, CatalogEntry>();
+  const told = new SegmentsByName();
   const blocks: CatalogEntry[] = [];
   for (const object of objects) {
     const entry = entryOf(object);
-    if (entry?.meta.kind === "segment") told.set(nameOf(entry.meta), entry);
+    if (entry?.meta.kind === "segment") told.add(entry.meta, entry);
     else if (entry !== undefined) blocks.push(entry);
   }
   const found: CatalogEntry[] = [];
@@ -160,15 +169,15 @@ function objectsToMatch({ tenants, startMs, endMs, planned, objects }: ViewReque
     for (const block of blocks) if (block.meta.tenant === tenant && overlaps(block)) found.push(block);
     for (const { windowStartMs, segments, ...window } of planned.windows) {
       if (window.tenant !== tenant || windowStartMs < firstMs || windowStartMs > lastMs) continue;
-      const known = new Map<string, CatalogEntry>();
-      for (const entry of catalog.plan([tenant], windowStartMs, windowStartMs + WINDOW_MS - 1)) if (entry.meta.kind === "segment") known.set(nameOf(entry.meta), entry);
+      const known = new SegmentsByName();
+      // Not what only was said to wait at another store: the caller may mean another segment of that ordinal, of other times.
+      for (const entry of catalog.plan([tenant], windowStartMs, windowStartMs + WINDOW_MS - 1)) if (entry.meta.kind === "segment" && storeOf(entry.place) === undefined) known.add(entry.meta, entry);
       for (const { storeId, firstOrdinal, lastOrdinal } of segments.ranges()) {
         for (let ordinal = firstOrdinal; ordinal <= lastOrdinal; ordinal++) {
           const name = { tenant, windowStartMs, storeId, ordinal };
-          const entry = known.get(nameOf(name)) ?? told.get(nameOf(name));
-          if (entry !== undefined) {
-            if (overlaps(entry)) found.push(entry);
-          } else if (unknown.push(name) >= UNKNOWN_MAX) return { objects: [], unknown };
+          const ofName = new Map([...told.of(name), ...known.of(name)].map((entry) => [entry.key, entry]));
+          for (const entry of ofName.values()) if (overlaps(entry)) found.push(entry);
+          if (ofName.size === 0 && unknown.push(name) >= UNKNOWN_MAX) return { objects: [], unknown };
         }
       }
     }
@@ -176,9 +185,24 @@ function objectsToMatch({ tenants, startMs, endMs, planned, objects }: ViewReque
   return { objects: found, unknown };
 }
 
-/** Of one answer; a caller that hears of so many tells those and is told of the next. */
-export const UNKNOWN_MAX = 4096;
+/** Segments by store, ordinal and window. Mostly one has a name; one that never was sealed may have been told of under the same. */
+class SegmentsByName {
+  readonly #byName = new Map<string, CatalogEntry[]>();
 
+  add(name: SegmentName, entry: CatalogEntry): void {
+    const id = nameOf(name);
+    const entries = this.#byName.get(id);
+    if (entries === undefined) this.#byName.set(id, [entry]);
+    else entries.push(entry);
+  }
+
+  of(name: SegmentName): readonly CatalogEntry[] {
+    return this.#byName.get(nameOf(name)) ?? NONE;
+  }
+}
+
+/** Of one answer; a caller that hears of so many tells those and is told of the next. The same bound for segments that are nowhere: a caller plans without those, and hears of the next. */
+export const UNKNOWN_MAX = 4096;
 function entryOf({ key, sizeBytes, place }: PlannedObject): CatalogEntry | undefined {
   const meta = parseObjectKey(key);
   return meta === undefined || meta.kind === "mark" ? undefined : { key, meta, sizeBytes, place };
@@ -188,8 +212,19 @@ function nameOf({ tenant, windowStartMs, storeId, ordinal }: { readonly tenant: 
   return `${storeId}/${ordinal}/${windowStartMs}/${tenant}`;
 }
 
-function isCovered(planned: PlannedObjects, { tenant, windowStartMs, level, storeId, ordinal, sources }: HeardObject["meta"]): boolean {
-  if (level === 0) return planned.covers({ tenant, windowStartMs, storeId, ordinal });
+/** Of the segments in the request. */
+function keysByName(objects: readonly PlannedObject[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const keys = new Map<string, Set<string>>();
+  for (const { key } of objects) {
+    const meta = parseObjectKey(key);
+    if (meta?.kind === "segment") keys.set(nameOf(meta), (keys.get(nameOf(meta)) ?? new Set()).add(key));
+  }
+  return keys;
+}
+
+/** The plan reads the object, or all that went into it. What it has under the same ordinal and another key is another segment, which never was sealed. */
+function isCovered({ planned }: ViewRequest, keysTold: ReadonlyMap<string, ReadonlySet<string>>, { key, meta: { tenant, windowStartMs, level, storeId, ordinal, sources } }: HeardObject): boolean {
+  if (level === 0) return planned.covers({ tenant, windowStartMs, storeId, ordinal }) && (keysTold.get(nameOf({ tenant, windowStartMs, storeId, ordinal }))?.has(key) ?? true);
   const window = planned.windowOf(tenant, windowStartMs);
   return window !== undefined && new SourceSet([...window.segments.ranges(), ...window.inBlocks.ranges()]).includes(new SourceSet(sources));
 }

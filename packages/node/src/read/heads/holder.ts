@@ -34,7 +34,7 @@ export interface HolderModules {
   readonly compute: Pick<Compute, "scan" | "merge">;
   readonly head: ViewedHead;
   readonly generations: PinnedGenerations;
-  readonly catalog: Pick<Catalog, "plan">;
+  readonly catalog: Pick<Catalog, "forgetHeard" | "plan">;
   readonly matcher: HeadMatcher;
   readonly releasedInto: ReleasedInto;
   /** The digest of the member table that this node knows. */
@@ -79,13 +79,15 @@ export class Holder {
       quarantines: quarantinesWithin(head.quarantine(), request.startMs, request.endMs).slice(0, QUARANTINES_NAMED_MAX).map(({ id, reason }) => `quarantine ${id}: ${reason}`),
       span: this.#spanOf(request.tenants),
     };
-    if (opened.kind === "unknown") return { ...about, unknown: opened.unknown, viewId: undefined, tenants: [], named: [] };
+    const nothing = { unknown: [], nowhere: [], viewId: undefined, tenants: [], named: [] };
+    if (opened.kind === "unknown") return { ...about, ...nothing, unknown: opened.unknown };
+    if (opened.kind === "nowhere") return { ...about, ...nothing, nowhere: opened.nowhere };
     const { view, named } = opened;
     const tenants = Array.from(view.tenants, ([tenant, { seriesCount, fingerprints, counts, internedCounts, sums }]) => ({ tenant, seriesCount, fingerprints, counts, internedCounts, sums }));
-    if (view.recordCount > 0 && !signal.aborted) return { ...about, unknown: [], viewId: this.views.add(member, view), tenants, named };
+    if (view.recordCount > 0 && !signal.aborted) return { ...about, ...nothing, viewId: this.views.add(member, view), tenants, named };
     view.release();
     signal.throwIfAborted();
-    return { ...about, unknown: [], viewId: undefined, tenants: [], named };
+    return { ...about, ...nothing, named };
   }
 
   identities(member: string, { viewId, series }: IdentitiesRequest): Promise<IdentityLists[]> {

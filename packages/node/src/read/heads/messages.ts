@@ -40,6 +40,8 @@ export interface DigestAnswer {
   readonly remembersMs: number;
   /** Ask again with these objects by key; then all that follows is empty. */
   readonly unknown: readonly SegmentName[];
+  /** Keys of segments of the request that wait at no store and are not in the bucket: plan without them and ask again; then all that follows is empty. */
+  readonly nowhere: readonly string[];
   /** Names the view in later requests; undefined where it holds no record, and nothing is kept. */
   readonly viewId: string | undefined;
   readonly tenants: readonly TenantDigests[];
@@ -58,6 +60,7 @@ const STORES_MAX = 65_536;
 const RANGES_MAX = 1_000_000;
 const SERIES_MAX = 4_000_000;
 const QUARANTINES_MAX = 100;
+const KEY_LENGTH_MAX = 1024;
 /** Times of a `Date`. */
 const TIME_MS_MAX = 8.64e15;
 
@@ -112,13 +115,14 @@ function openRanges(fields: Fields, name: string, stores: readonly string[]): So
 function openPlannedObject(fields: Fields): PlannedObject {
   const place = fields.text("place", 64);
   if (place !== "bucket" && !/^store:[0-9a-f]{32}$/.test(place)) throw fields.wrong("place", "a place");
-  return { key: fields.text("key", 1024), sizeBytes: fields.integer("sizeBytes"), place: place as PlannedObject["place"] }; // just checked
+  return { key: fields.text("key", KEY_LENGTH_MAX), sizeBytes: fields.integer("sizeBytes"), place: place as PlannedObject["place"] }; // just checked
 }
 
-export function packDigestAnswer({ tenants, unknown, named, ...answer }: DigestAnswer): Uint8Array {
+export function packDigestAnswer({ tenants, unknown, nowhere, named, ...answer }: DigestAnswer): Uint8Array {
   return packMessage({
     ...answer,
     unknown: unknown.map((name) => ({ ...name })),
+    ...(nowhere.length > 0 && { nowhere }),
     tenants: tenants.map(({ tenant, fingerprints, counts, internedCounts, sums }) => ({ tenant, fingerprints: bytesOf(fingerprints), counts: bytesOf(counts), interned: bytesOf(internedCounts), sums: bytesOf(sums) })),
     named: named.map(packToldObject),
   });
@@ -133,6 +137,7 @@ export function openDigestAnswer(bytes: Uint8Array): DigestAnswer {
     membersDigest: fields.text("membersDigest", 256),
     remembersMs: fields.integer("remembersMs"),
     unknown: fields.list("unknown", UNKNOWN_MAX, (name) => ({ tenant: name.tenant("tenant"), windowStartMs: name.integer("windowStartMs"), storeId: name.hex("storeId", 16), ordinal: name.integer("ordinal") })),
+    nowhere: fields.has("nowhere") ? fields.texts("nowhere", UNKNOWN_MAX, KEY_LENGTH_MAX) : [],
     viewId: fields.has("viewId") ? fields.hex("viewId", VIEW_ID_BYTES) : undefined,
     tenants: fields.list("tenants", TENANTS_MAX, (digests) => {
       const fingerprints = digests.bytes("fingerprints", { unitBytes: 8, lengthMax: 8 * SERIES_MAX });
@@ -275,7 +280,7 @@ export function packSealedRequest({ key, offset, lengthBytes }: SealedRequest): 
 
 export function openSealedRequest(bytes: Uint8Array): SealedRequest {
   const fields = openMessage(bytes, "a sealed request");
-  return { key: fields.text("key", 1024), offset: fields.integer("offset"), lengthBytes: fields.integer("lengthBytes", { max: SEALED_READ_BYTES_MAX }) };
+  return { key: fields.text("key", KEY_LENGTH_MAX), offset: fields.integer("offset"), lengthBytes: fields.integer("lengthBytes", { max: SEALED_READ_BYTES_MAX }) };
 }
 
 // --- columns ----------------------------------------------------------------------------------------------------------

@@ -12,10 +12,16 @@ export interface PinnedGenerations {
 export interface HeadMatcher {
   /**
    * Compares every record that the head holds when it is called with the identities of these objects, where that was not done before, and releases those
-   * that an object of the bucket has. Resolves with the identities (16 characters of latin1 each) of records that the head holds on although one of the
-   * objects has them: it waits for its upload, for instance. Rejects where an object cannot be read.
+   * that an object of the bucket has. Rejects where an object cannot be read now.
    */
-  match(objects: readonly CatalogEntry[], signal: AbortSignal): Promise<ReadonlySet<string>>;
+  match(objects: readonly CatalogEntry[], signal: AbortSignal): Promise<MatchOutcome>;
+}
+
+export interface MatchOutcome {
+  /** Identities (16 characters of latin1 each) of records that the head holds on although one of the objects has them: it waits for its upload, for instance. */
+  readonly kept: ReadonlySet<string>;
+  /** Segments that were to wait at another store, and are neither there nor in the bucket. Nothing was compared with them. */
+  readonly nowhere: readonly CatalogEntry[];
 }
 
 export interface ReleasedInto {

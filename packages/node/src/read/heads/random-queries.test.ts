@@ -15,6 +15,7 @@ class History {
   readonly #names: readonly string[];
   readonly #random: ReturnType<typeof seededRandom>;
   readonly #down = new Set<string>();
+  #hasLost = false;
   #nextNumber = 0;
   #isCalm = false;
   /** Records that some store may hold, and those that were acknowledged. */
@@ -49,14 +50,15 @@ class History {
     world.cluster.onRequest = () => {};
     world.cluster.heal();
     for (const name of this.#names) world.cluster.updateMember(name, { isSuspect: false });
-    for (const name of this.#names) await this.#query(name, { mustAnswer: true });
+    // A store with a loss that nobody acknowledged counts as one that failed, and a member that is not known yet may be another.
+    for (const name of this.#names) await this.#query(name, { mustAnswer: !this.#hasLost });
   }
 
   async #step(): Promise<void> {
     const { cluster } = this.world;
     const name = this.#one(this.#names);
     const other = this.#one(this.#names.filter((one) => one !== name));
-    switch (this.#draw(13)) {
+    switch (this.#draw(15)) {
       case 0:
       case 1:
       case 2:
@@ -96,6 +98,16 @@ class History {
       }
       case 11:
         return this.#hide(name, other);
+      case 12: {
+        const [from, to] = [this.#draw(RECORDS_MAX), this.#draw(RECORDS_MAX)].sort((a, b) => a - b) as [number, number];
+        // Every fifth record lies in the window before.
+        if (from % 5 === 4 || to % 5 === 4) return;
+        this.#note(`${other} hears of a segment that ${name} never sealed, of ${from} to ${to}`);
+        await this.world.of(name).tellOfNone(other, from, to);
+        return;
+      }
+      case 13:
+        return this.#lose(name);
       default:
         return this.#query(name);
     }
@@ -110,6 +122,13 @@ class History {
     this.pushed.add(number);
     await this.world.push(number, list, at);
     if (at.length >= ACKS) this.acked.add(number);
+  }
+
+  /** The file of a sealed segment is gone. Once: what two stores acknowledged, one of them still has. */
+  async #lose(name: string): Promise<void> {
+    if (this.#hasLost || !(await this.world.of(name).lose())) return;
+    this.#hasLost = true;
+    this.#note(`${name} loses the file of a segment`);
   }
 
   /** A member does not know of another, until it learns of it from one that it asks. */
@@ -132,9 +151,10 @@ class History {
 
   async #flushStep(name: string): Promise<void> {
     const member = this.world.of(name);
-    const kind = this.#one(["seal", "upload", "list", "release"] as const);
+    const kind = this.#one(["seal", "upload", "list", "release", "tell"] as const);
     this.#note(`${kind} ${name}`);
-    await member[kind]();
+    if (kind === "tell") member.tell(this.#one(this.#names));
+    else await member[kind]();
   }
 
   async #query(name: string, { mustAnswer = false } = {}): Promise<void> {
