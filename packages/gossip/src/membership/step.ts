@@ -62,8 +62,6 @@ export class MembershipCore {
   readonly #beats = new OwnHeartbeats();
   /** The own entry that is on disk. */
   #published: Entry;
-  /** Members whose entry changed since it was last on disk, with the version that must be. */
-  readonly #unpersisted = new Map<string, number>();
   #askedToPersist = 0;
   readonly #suspects = new Set<string>();
 
@@ -303,7 +301,6 @@ export class MembershipCore {
 
   #onPersisted(version: number, nowMs: number): void {
     const changes = this.table.persisted(version, nowMs);
-    for (const [name, needed] of this.#unpersisted) if (needed <= version) this.#unpersisted.delete(name);
     this.#isRosterStale = true; // who is on disk now is vouched for
     if (this.table.isPersisted) {
       // Others learn by its probes that it answers for contact now.
@@ -322,7 +319,6 @@ export class MembershipCore {
     this.#exchange.onTableChanged();
     for (const name of changes.members) {
       if (name === this.#self) this.#onOwnChange(nowMs);
-      else this.#unpersisted.set(name, this.table.persistVersion);
       this.#follow(name);
     }
     for (const { name } of changes.news.entries) this.#news.addEntry(name, name === this.#self ? "self" : source);
@@ -444,7 +440,7 @@ export class MembershipCore {
 
   #setRoster(): void {
     this.#isRosterStale = false;
-    this.#relay.setRoster(rosterOf(this.table, { suspects: this.#suspects, isOnDisk: ({ name }) => !this.#unpersisted.has(name) }), relayId(this.table.own.storeId));
+    this.#relay.setRoster(rosterOf(this.table, this.#suspects), relayId(this.table.own.storeId));
   }
 
   #heardMs(name: string): number {
