@@ -1,7 +1,7 @@
 /**
  * npm run sim: runs one history for each seed and checks it.
  *
- *   --seeds N       how many seeds, counted up from the first; 100 by default
+ *   --seeds N       how many seeds, counted up from the first; 100 by default, 1,000 with --planted
  *   --seed S        the first seed; by default a fresh one, which is printed
  *   --minutes M     simulated time with faults; 1 by default
  *   --nodes N       how many nodes: 1 by default, which is a node without a cluster; 3 or more make a cluster over one bucket
@@ -9,7 +9,9 @@
  *   --fault NAME    only seeds that have this fault of the whole node: a part of its name (world/faults.ts). The others are skipped
  *   --verbose       prints every event
  *   --planted       puts each fault of planted/ into a copy of the product and looks for it
- *   --only NAME     with --planted: only faults whose file name contains NAME
+ *   --only NAME     with --planted: only faults whose file name contains NAME, or one of several with commas between them
+ *   --quick         with --planted: only faults that are found at once (planted/README.md)
+ *   --record        with --planted: writes the seeds that found them into planted/README.md
  *
  * The same seed gives the same history, whatever ran before it in the same process. A seed that fails is printed with the checker
  * that found it, the seed's faults and the last events; the exit code is 1.
@@ -19,7 +21,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
-import { runPlanted } from "./planted.ts";
+import { runPlanted } from "./planted/run-planted.ts";
 import { printFailure, printSummary } from "./report.ts";
 import type { SeedReport } from "./run-seed.ts";
 import { runSeed } from "./run-seed.ts";
@@ -35,7 +37,7 @@ setFlagsFromString("--interrupt-budget=300000");
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: "string", default: "100" },
+    seeds: { type: "string" },
     seed: { type: "string" },
     minutes: { type: "string", default: "1" },
     nodes: { type: "string", default: "1" },
@@ -43,6 +45,8 @@ const { values } = parseArgs({
     verbose: { type: "boolean", default: false },
     planted: { type: "boolean", default: false },
     only: { type: "string" },
+    quick: { type: "boolean", default: false },
+    record: { type: "boolean", default: false },
     fault: { type: "string" },
     /** For the jobs of a parent process: the distance between two seeds of this job. Reports are printed as JSON. */
     step: { type: "string" },
@@ -50,13 +54,21 @@ const { values } = parseArgs({
 });
 
 const firstSeed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
-const seedCount = Number(values.seeds);
+const seedCount = Number(values.seeds ?? (values.planted ? 1_000 : 100));
 const jobCount = Math.min(Number(values.jobs), seedCount);
 const nodeCount = Number(values.nodes);
 const lengthMs = Number(values.minutes) * 60_000;
 
 if (values.planted) {
-  process.exitCode = await runPlanted({ only: values.only, fault: values.fault, firstSeed: values.seed === undefined ? 1 : firstSeed, jobCount: Math.max(1, Number(values.jobs)) });
+  process.exitCode = await runPlanted({
+    only: values.only,
+    isQuick: values.quick,
+    fault: values.fault,
+    firstSeed: values.seed === undefined ? undefined : firstSeed,
+    seedCount,
+    jobCount: Math.max(1, jobCount),
+    isRecorded: values.record,
+  });
 } else if (values.step !== undefined) {
   forbidEscapes();
   await runSeeds(Number(values.step), (report) => {

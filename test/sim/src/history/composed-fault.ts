@@ -12,6 +12,7 @@ import type { World } from "../world/world.ts";
 import { askToLeave } from "./leave-request.ts";
 import { drawPush, sendOnce, sendUntilAnswered } from "./pusher.ts";
 import { ask, drawQuestion } from "./querier.ts";
+import { segmentKeys } from "./segment-keys.ts";
 import { between, cut, cutFor, heal } from "./ways.ts";
 
 /** Shorter than the lease: both are in contact with the others still. */
@@ -20,6 +21,8 @@ const FLUSHED_WITHIN_MS = 10_000;
 const READY_WITHIN_MS = 20_000;
 const CLEARED_WITHIN_MS = 30_000;
 const LEFT_WITHIN_MS = 40_000;
+/** A store tells the others how far it has got once a second; links that were reset stand again by then. */
+const HEARD_WITHIN_MS = 5_000;
 
 export interface Parties {
   /** The one that the fault happens to. */
@@ -75,6 +78,12 @@ class Composed {
         return this.#startAlone();
       case "a member is cut off, and then another one":
         return this.#fenceTwo();
+      case "a disk is put back, and then another copy is silent":
+        return this.#rollBack();
+      case "a new segment vanishes, and those who read it start anew":
+        return this.#vanish();
+      case "a node starts again while its machine is cut off":
+        return this.#restartAlone();
     }
   }
 
@@ -267,6 +276,72 @@ class Composed {
     await Promise.all([this.#push(10_000), this.#askAt(others, 11_000)]);
     heal(world, between(joinedBy, others));
     heal(world, between(two, others));
+  }
+
+  /**
+   * Two stores take what no other one gets. Then the disk of the one is as it was before, and the other one is silent. Between the last commit and the rollback is time enough for a
+   * member to hear of that commit: what was committed within a second before is not noticed (decision 0023).
+   */
+  async #rollBack(): Promise<void> {
+    const world = this.#world;
+    const { scheduler } = world;
+    const back = this.#machine;
+    const keeper = this.#other;
+    if (world.isFewer) return;
+    world.isFewer = true;
+    const rest = this.#allBut(back, keeper);
+    const snapshot = back.disk.snapshot();
+    const { deathCount } = world;
+    keeper.disk.isSealedFolderShut = true;
+    await Promise.all([cutFor(world, between([back, keeper], rest), TAKEN_BY_TWO_MS_MAX), this.#push(TAKEN_BY_TWO_MS_MAX - 500)]);
+    for (const one of rest) for (const two of [back, keeper]) world.peers.reset(one.host, two.host);
+    back.disk.isFull = true;
+    await scheduler.wait(HEARD_WITHIN_MS);
+    // Who started anew meanwhile may not have heard.
+    if (world.deathCount === deathCount) back.rollBack(snapshot);
+    back.disk.isFull = false;
+    const ways = between([keeper], [back, ...rest]);
+    if (this.#chance.isTrue(0.5)) await scheduler.wait(this.#chance.between(0, 3_000));
+    await Promise.all([cutFor(world, ways, 8_000), this.#askAt([back, ...rest], 7_000)]);
+    keeper.disk.isSealedFolderShut = false;
+  }
+
+  /**
+   * A segment vanishes from the bucket that others have released records into, and no LIST shows a hole, since it is the last one of its store. The others start anew, and the store
+   * itself is cut off: what the others wrote down when they released is all that tells of the segment.
+   */
+  async #vanish(): Promise<void> {
+    const world = this.#world;
+    const { bucket, scheduler } = world;
+    const flusher = this.#machine;
+    const others = this.#allBut(flusher);
+    // An earlier build does not write down where records went.
+    if (world.beganEarlier) return;
+    await this.#push(this.#chance.between(1_000, 4_000));
+    const before = new Set(await segmentKeys(world));
+    await this.#flush(flusher);
+    // The others read it, and release.
+    await scheduler.wait(this.#chance.between(1_000, 8_000));
+    const fresh = (await segmentKeys(world)).filter((key) => !before.has(key));
+    if (fresh.length === 0) return;
+    const key = this.#chance.pick(fresh);
+    bucket.hidden.add(key);
+    const ways = between([flusher], others);
+    cut(world, ways);
+    for (const one of others) one.crash("kill");
+    await Promise.all(others.map((one) => one.ready(READY_WITHIN_MS)));
+    await this.#askAt(others, 4_000);
+    heal(world, ways);
+    await scheduler.wait(this.#chance.between(0, this.#lengthMs));
+    bucket.hidden.delete(key);
+  }
+
+  /** A node starts with its data, reaches none of the others that it remembers, and takes them for dead after a while. */
+  async #restartAlone(): Promise<void> {
+    const world = this.#world;
+    const others = this.#allBut(this.#machine);
+    this.#machine.crash("kill");
+    await Promise.all([cutFor(world, between([this.#machine], others), this.#lengthMs), this.#push(this.#lengthMs), this.#askAt(others, this.#lengthMs)]);
   }
 
   // --- what clients and the operator do meanwhile ---------------------------------------------------------------------------

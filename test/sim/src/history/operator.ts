@@ -1,12 +1,16 @@
 /** What happens to the node from outside: `POST /flush` at random times, and the faults of the whole node. */
 import { parseObjectKey } from "@pyromesh/block";
-import type { ScheduledFault } from "../world/faults.ts";
+import type { ScheduledFault, TimedFault } from "../world/faults.ts";
 import { runClusterFault } from "./cluster-operator.ts";
 import { checkBounds } from "../check/check-bounds.ts";
 import { checkOthersGoOn } from "../check/check-others-go-on.ts";
 import { at } from "../world/machine.ts";
 import { NoAnswer } from "../world/sim-network.ts";
+import { segmentKeys } from "./segment-keys.ts";
 import type { World } from "../world/world.ts";
+
+/** The longest that a call of the bucket takes, timeout included. */
+const CALL_MS_MAX = 15_000;
 
 export async function runOperator(world: World): Promise<void> {
   await Promise.all([flushAtTimes(world), ...world.faults.scheduled.map((scheduled) => runFault(world, scheduled))]);
@@ -40,8 +44,19 @@ export async function flush(world: World): Promise<boolean> {
 
 /** Starts the fault at its time and ends it, if it lasts. */
 async function runFault(world: World, { fault, atMs, lengthMs }: ScheduledFault): Promise<void> {
-  const { bucket, faults, scheduler } = world;
+  const { faultTurns, scheduler } = world;
   await scheduler.wait(atMs);
+  const run = (): Promise<void> => runNow(world, { fault, atMs, lengthMs });
+  if (RUNS_ALONE.has(fault)) await faultTurns.alone(run);
+  else if (world.isCluster && !/^(bucket|disk|sealed folder) /.test(fault)) await faultTurns.beside(run);
+  else await run();
+}
+
+/** With another member down, or not heard of, what it shows is known and no mistake (decision 0023). */
+const RUNS_ALONE: ReadonlySet<TimedFault> = new Set(["a disk is put back, and then another copy is silent"]);
+
+async function runNow(world: World, { fault, atMs, lengthMs }: ScheduledFault): Promise<void> {
+  const { bucket, faults, scheduler } = world;
   faults.came(fault);
   const machine = world.isCluster ? world.chance.stream(`${fault} ${atMs}`).pick(world.machines) : world.machines[0]!;
   switch (fault) {
@@ -90,11 +105,15 @@ async function runFault(world: World, { fault, atMs, lengthMs }: ScheduledFault)
 }
 
 /** Takes one of the bucket's segments, which the seed draws, and makes it vanish or have the bytes of another one for `lengthMs`. */
-async function spoilObject({ bucket, chance, isCluster, scheduler }: World, fault: "bucket hides an object" | "bucket mixes up two objects", lengthMs: number): Promise<void> {
-  const keys: string[] = [];
-  for await (const page of bucket.contents.list("v1/", {}, new AbortController().signal)) keys.push(...page.map(({ key }) => key).filter((key) => key.endsWith(".seg")));
-  if (isCluster && fault === "bucket hides an object") keys.splice(0, keys.length, ...missedByAll(keys));
+async function spoilObject(world: World, fault: "bucket hides an object" | "bucket mixes up two objects", lengthMs: number): Promise<void> {
+  const { bucket, chance, isCluster, scheduler } = world;
+  const keys = await segmentKeys(world);
+  if (world.beganEarlier && fault === "bucket hides an object") keys.splice(0, keys.length, ...missedByAll(keys));
   if (keys.length === 0) return;
+  // A store of a cluster that finds another object under the key of one of its own takes a new id, and is lost under the former one.
+  const isLoss = isCluster && fault === "bucket mixes up two objects";
+  if (isLoss && world.isFewer) return;
+  if (isLoss) world.isFewer = true;
   const own = chance.stream(`${fault} ${scheduler.nowMs}`);
   const key = own.pick(keys);
   const other = own.pick(keys);
@@ -103,9 +122,17 @@ async function spoilObject({ bucket, chance, isCluster, scheduler }: World, faul
   await scheduler.wait(lengthMs);
   bucket.hidden.delete(key);
   bucket.mixedUp.delete(key);
+  if (!isLoss) return;
+  // A call that saw it may still be under way.
+  await scheduler.wait(CALL_MS_MAX);
+  if (!world.hasNewId) world.isFewer = false;
 }
 
-/** Segments that another one of the same store follows, so that every member sees a hole. That the last one was there only its own store knows, which may be down. */
+
+/**
+ * Segments that another one of the same store follows, so that every member sees a hole. That the last one was there its own store knows, which may be down, and whoever released records
+ * into it; but an earlier build does not write that down.
+ */
 function missedByAll(keys: readonly string[]): string[] {
   const last = new Map<string, number>();
   const named = keys.flatMap((key) => {

@@ -83,6 +83,9 @@ const COMPOSED_FAULTS = {
   "a machine is replaced, and then another one is silent": 0.1,
   "a disk is replaced while its machine is cut off": 0.1,
   "a member is cut off, and then another one": 0.1,
+  "a disk is put back, and then another copy is silent": 0.1,
+  "a new segment vanishes, and those who read it start anew": 0.1,
+  "a node starts again while its machine is cut off": 0.1,
 } as const;
 
 export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS;
@@ -99,7 +102,7 @@ const QUIET_CLUSTER_SHARE = 0.08;
 const KIND_SHARE = 0.3;
 
 /** Faults that last up to 30 s instead of 10 s: the checks during them need longer (CALM_MS of check-others-go-on.ts), or members that take one for dead and flush what it took. */
-const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file", "a store is lost and the other copies do not answer", "all others restart while a member is cut off"]);
+const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file", "a store is lost and the other copies do not answer", "all others restart while a member is cut off", "a node starts again while its machine is cut off"]);
 
 export interface ScheduledFault {
   readonly fault: TimedFault;

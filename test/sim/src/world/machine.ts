@@ -14,6 +14,7 @@ import { Life } from "./scheduler.ts";
 import { simClock } from "./sim-clock.ts";
 import type { MachineTime } from "./sim-clock.ts";
 import { SimDisk } from "./sim-disk.ts";
+import type { DiskSnapshot } from "./sim-disk.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { simThreads } from "./sim-threads.ts";
 import type { World } from "./world.ts";
@@ -144,15 +145,17 @@ export class Machine {
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
         this.#note(life, `ends itself: ${error.message}`);
+        if (this.#isNewId(error)) this.#world.hasNewId = true;
         if (faults.threadDeathCount < DEATHS_MAX && !this.#isNewId(error)) this.#world.fail(new Violation("no-error", `the node ended itself after ${faults.threadDeathCount} deaths of threads: ${error.message}`));
         this.crash("kill");
       },
     };
   }
 
-  /** A store that finds another object under the key of one of its own takes a new id, and a member then ends itself: its next start joins under that id. */
+  /** A store that was rolled back, or finds another object under the key of one of its own, takes a new id, and a member then ends itself: its next start joins under that id. */
   #isNewId(error: Error): boolean {
-    return "code" in error && error.code === "STORE_ID_CHANGED" && this.#world.faults.counts.has("bucket mixes up two objects");
+    const { counts } = this.#world.faults;
+    return "code" in error && error.code === "STORE_ID_CHANGED" && (counts.has("bucket mixes up two objects") || counts.has("a disk is put back, and then another copy is silent"));
   }
 
   /** These metrics of the node; undefined while it is down, or if it goes down meanwhile. The whole page costs as much as ten pushes. */
@@ -177,6 +180,13 @@ export class Machine {
     this.crash("power");
     this.#disk = new SimDisk(this.#stream(`disk ${++this.#diskCount}`), this.#world);
     this.#world.journal.note("machine", `${this.name} has an empty disk`);
+  }
+
+  /** The machine loses power, and its disk is put back to an earlier state before it starts again. */
+  rollBack(snapshot: DiskSnapshot): void {
+    this.crash("power");
+    this.#disk.restore(snapshot);
+    this.#world.journal.note("machine", `${this.name} has its disk as it was`);
   }
 
   /** It is gone for good, disk and all. */

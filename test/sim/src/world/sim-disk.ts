@@ -11,6 +11,7 @@ import type { Journal } from "./journal.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
 import { SimFiles } from "./sim-files.ts";
 import { simStoreOpener, StoreState } from "./sim-store.ts";
+import type { StoreSnapshot } from "./sim-store.ts";
 
 /** The time and the faults of one run's calls to the disk. */
 export interface DiskCalls {
@@ -19,6 +20,15 @@ export interface DiskCalls {
   readonly chance: Chance;
   /** Resolves when the call is done: after `moreMs` plus about `typicalMs` (`Chance.delay`); never if the run ends before. */
   delay(name: string, typicalMs: number, moreMs?: number): Promise<void>;
+}
+
+/** All files of the data directory as they were at one moment. */
+export interface DiskSnapshot {
+  readonly store: StoreSnapshot;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly asideFiles: ReadonlyMap<string, Uint8Array>;
+  readonly smallFiles: ReadonlyMap<string, Uint8Array>;
+  readonly marks: readonly CheckpointMark[];
 }
 
 export class SimDisk {
@@ -121,6 +131,22 @@ export class SimDisk {
     this.unsyncedNames.clear();
     // The checkpoint is never synced: power loss may leave an earlier one.
     if (kind === "power") this.#marks.length -= this.#chance.int(0, Math.min(this.#marks.length, 3));
+  }
+
+  snapshot(): DiskSnapshot {
+    return { store: this.store.snapshot(), files: new Map(this.files), asideFiles: new Map(this.asideFiles), smallFiles: new Map(this.smallFiles), marks: [...this.#marks] };
+  }
+
+  /** Puts the data directory back to what it was. The node is down. */
+  restore({ asideFiles, files, marks, smallFiles, store }: DiskSnapshot): void {
+    this.store.restore(store);
+    const back: [Map<string, Uint8Array>, ReadonlyMap<string, Uint8Array>][] = [[this.files, files], [this.asideFiles, asideFiles], [this.smallFiles, smallFiles]];
+    for (const [now, before] of back) {
+      now.clear();
+      for (const [name, bytes] of before) now.set(name, bytes);
+    }
+    this.unsyncedNames.clear();
+    this.#marks.splice(0, this.#marks.length, ...marks);
   }
 
   #checkpoint(): Checkpoint {

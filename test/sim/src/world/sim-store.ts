@@ -14,6 +14,8 @@ interface Entry {
   readonly value: Uint8Array;
 }
 
+export type StoreSnapshot = ReadonlyMap<string, Entry>;
+
 /** The content of the store, which outlives the runs of a node. Keys are texts in latin1, which sort as their bytes do. */
 export class StoreState {
   /** What an open store reads. */
@@ -68,6 +70,10 @@ export class StoreState {
     this.#unsynced.length = count - chance.int(0, lostMax);
     this.#isWriting = false;
     this.sync();
+    this.#readSynced();
+  }
+
+  #readSynced(): void {
     this.live.clear();
     this.#sorted = undefined;
     this.#sizeBytes = 0;
@@ -75,6 +81,21 @@ export class StoreState {
       this.live.set(key, entry);
       this.#sizeBytes += entry.key.length + entry.value.length;
     }
+  }
+
+  /** What a snapshot of the disk has, taken while the store is in use. */
+  snapshot(): StoreSnapshot {
+    return new Map(this.#synced);
+  }
+
+  /** Puts the snapshot in the store's place. No run of the node has it open. */
+  restore(snapshot: StoreSnapshot): void {
+    this.#handle++;
+    this.#unsynced = [];
+    this.#isWriting = false;
+    this.#synced.clear();
+    for (const [key, entry] of snapshot) this.#synced.set(key, entry);
+    this.#readSynced();
   }
 
   between({ from, to }: KeyRange): StoreEntry[] {

@@ -8,6 +8,7 @@ import type { Push } from "../history/pusher.ts";
 import type { Question } from "../history/querier.ts";
 import type { Settings } from "../history/settings.ts";
 import { Chance } from "./chance.ts";
+import { FaultTurns } from "./fault-turns.ts";
 import { Faults } from "./faults.ts";
 import { Journal } from "./journal.ts";
 import { CLUSTER_PORT, Machine } from "./machine.ts";
@@ -38,16 +39,22 @@ export class World {
   readonly journal: Journal;
   readonly settings: Settings;
   readonly faults: Faults;
+  /** Of faults of members. */
+  readonly faultTurns: FaultTurns;
   readonly bucket: SimBucket;
   readonly peers: SimPeerNetwork;
   readonly machines: Machine[];
   /** Members that an operator told to leave, and that have not left yet. */
   readonly leaving: Set<Machine> = new Set();
   /**
-   * A machine's disk was replaced by an empty one, or a member told to leave: one of the two, once a history. With two lost stores, what both acknowledged may
+   * A machine's disk was replaced by an empty one or put back, a store may take a new id, or a member was told to leave: one of these, once a history. With two lost stores, what both acknowledged may
    * be gone; and the one that is left of two members is no majority, so that nobody joins without an operator's word.
    */
   isFewer = false;
+  /** The members begin as an earlier build. */
+  beganEarlier = false;
+  /** A store has taken a new id: under the former one it is lost. */
+  hasNewId = false;
   readonly ledger: Ledger;
   /** Which machine a request goes to. */
   readonly #route: Chance;
@@ -77,6 +84,7 @@ export class World {
     this.settings = drawSettings(chance.stream("settings"), lengthMs);
     this.faults = new Faults(chance.stream("faults"), { lengthMs, isCluster: nodeCount > 1 }, { journal, nowMs: () => scheduler.nowMs });
     const { faults } = this;
+    this.faultTurns = new FaultTurns(scheduler);
     const clock = simClock(scheduler, WORLD, { epochMs: this.settings.epochMs, suspendedMs: 0 });
     this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock, speed: this.settings.bucketSpeed, fail: (error) => this.fail(error) });
     this.peers = new SimPeerNetwork(chance.stream("peers"), { scheduler, faults, journal });
@@ -89,8 +97,8 @@ export class World {
   #members(count: number): Machine[] {
     const join = Array.from({ length: count }, (_, at) => `${hostOf(at + 1)}:${CLUSTER_PORT}`);
     // An upgrade restarts every member, which a history without faults has none of.
-    const isEarlier = !this.faults.isQuiet && this.chance.stream("builds").isTrue(EARLIER_SHARE);
-    return join.map((_, at) => this.#member(at + 1, join, isEarlier));
+    this.beganEarlier = !this.faults.isQuiet && this.chance.stream("builds").isTrue(EARLIER_SHARE);
+    return join.map((_, at) => this.#member(at + 1, join, this.beganEarlier));
   }
 
   #member(number: number, join: readonly string[], isEarlier: boolean): Machine {
