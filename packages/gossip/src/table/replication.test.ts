@@ -4,6 +4,7 @@ import { RULES } from "./rules.ts";
 
 const { mayRise } = RULES;
 const open = (rest: object = {}): Replication => new Replication({ configured: 3, joinAddressCount: 1, declared: undefined, bucket: 1, held: Infinity, ...rest });
+const refusalOf = (replication: Replication, memberCount: number): string | undefined => replication.refusal(replication.ofPush(memberCount, memberCount));
 
 describe("membership: replication", () => {
   it("acks are the majority", () => {
@@ -41,23 +42,33 @@ describe("membership: replication", () => {
 
   it("below the bucket's refuses pushes with a sentence, until an operator lowers the bucket's", () => {
     const replication = open({ bucket: 3 });
-    expect(replication.refusal).match(/its replication is 1 and the bucket's 3/);
+    expect(refusalOf(replication, 1)).match(/its replication is 1 and the bucket's 3/);
+    expect(refusalOf(replication, 2)).match(/its replication is 2 and the bucket's 3/);
     replication.noteBucket(1);
-    expect(replication.refusal).equal(undefined);
+    expect(refusalOf(replication, 1)).equal(undefined);
+  });
+
+  // A node that had been alone refused every push for as long as it flushed what it had taken alone: a minute, since the members that had joined it had raised the bucket's value.
+  it("below the bucket's takes pushes all the same while they name as many stores as the bucket says: so one node grows into three without refusing any", () => {
+    const replication = open({ held: 1, bucket: 3 });
+    expect([replication.rise(3, mayRise), replication.declared, replication.acksHeld]).deep.equal([false, 1, 1]);
+    expect(refusalOf(replication, 3)).equal(undefined);
+    replication.noteHeld(2);
+    expect([replication.rise(3, mayRise), replication.declared, refusalOf(replication, 3)]).deep.equal([true, 3, undefined]);
   });
 
   it("falls with the bucket's, by an operator's word", () => {
     const replication = open({ declared: 3, bucket: 3 });
     replication.noteBucket(1);
-    expect([replication.declared, replication.refusal]).deep.equal([1, undefined]);
+    expect([replication.declared, refusalOf(replication, 1)]).deep.equal([1, undefined]);
   });
 
   it("of a fresh data directory refuses pushes until the bucket was read, and holds it", () => {
     const replication = open({ joinAddressCount: 3, bucket: undefined });
-    expect(replication.refusal).match(/not yet read/);
+    expect(refusalOf(replication, 1)).match(/not yet read/);
     replication.noteBucket(1);
-    expect([replication.refusal, replication.wanted(1, mayRise)]).deep.equal(["its replication of 3 is not in the bucket yet", 3]);
+    expect([refusalOf(replication, 1), replication.wanted(1, mayRise)]).deep.equal(["its replication of 3 is not in the bucket yet", 3]);
     replication.noteBucket(3);
-    expect(replication.refusal).equal(undefined);
+    expect(refusalOf(replication, 1)).equal(undefined);
   });
 });

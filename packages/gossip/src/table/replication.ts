@@ -85,11 +85,14 @@ export class Replication {
     return true;
   }
 
-  /** In words that end a sentence; undefined: pushes are taken. */
-  get refusal(): string | undefined {
+  /**
+   * In words that end a sentence; undefined: pushes are taken. `ofPush`: how many stores a push names now. It decides, and not what is declared: while a node that
+   * was alone flushes what it took alone, its pushes are as safe as those of the members that raised the bucket's value.
+   */
+  refusal(ofPush: number): string | undefined {
     if (this.#bucket === undefined) return "it has not yet read which replication stands in the bucket";
-    if (this.#declared < this.#bucket) {
-      return `its replication is ${this.#declared} and the bucket's ${this.#bucket}: let it know all members (--join), set --replication, or lower the bucket's`;
+    if (ofPush < this.#bucket) {
+      return `its replication is ${ofPush} and the bucket's ${this.#bucket}: let it know all members (--join), set --replication, or lower the bucket's`;
     }
     if (this.#declared > this.#bucket) return `its replication of ${this.#declared} is not in the bucket yet`;
     return undefined;

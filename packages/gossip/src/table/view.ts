@@ -44,7 +44,7 @@ export function viewOf(source: ViewSource, suspects: ReadonlySet<string>): Clust
     acks: acksOf(replication),
     acksMin: source.acksMin,
     listAfterMs: source.listAfterMs,
-    writesRefusedBecause: writesRefusedBecause(source),
+    writesRefusedBecause: writesRefusedBecause(source, replication),
     queriesRefusedBecause: queriesRefusedBecause(source),
     digest: source.digest,
   };
@@ -94,13 +94,13 @@ function lostStoresOf(source: ViewSource): LostStore[] {
   return stores.sort((a, b) => (a.storeId < b.storeId ? -1 : 1));
 }
 
-function writesRefusedBecause(source: ViewSource): string | undefined {
+function writesRefusedBecause(source: ViewSource, replication: number): string | undefined {
   if (source.fault !== undefined) return source.fault.message;
   const state = source.stateOf(source.own);
   if (state === "leaving") return "it is leaving the cluster";
   if (state === "left") return "it has left the cluster";
   if (state === "joining") return "it has not joined the cluster";
-  return source.replication.refusal;
+  return source.replication.refusal(replication);
 }
 
 function queriesRefusedBecause(source: ViewSource): string | undefined {

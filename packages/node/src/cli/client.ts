@@ -123,7 +123,7 @@ export class Client {
       return { status: reply.status, bytes };
     } catch (thrown) {
       const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
-      throw new CodedError({ code: "UNREACHABLE", kind: "unavailable", message: `${url} cannot be reached: ${reasonOf(cause)}. Is the node running there? Name another with --url`, cause: thrown });
+      throw new CodedError({ code: "UNREACHABLE", kind: "unavailable", message: `${url} cannot be reached: ${reasonOf(cause)}. Is the node running there? Name another with --url`, details: { isTimeout: aborted.signal.aborted }, cause: thrown });
     } finally {
       timer.cancel();
     }

@@ -100,7 +100,22 @@ describe("pyromesh cluster", () => {
 
   it("drain: waits until the node holds nothing", async () => {
     const { exitCode, notes } = await runCommand(["cluster", "drain"], { replies: [reply(STATUS), reply({}, 202), held(5, 0), held(0, 0)] });
-    expect([exitCode, notes]).to.deep.equal([0, "a is draining: it takes no more pushes and flushes what it holds\na: 5 records to flush, 0 kept for others, 0 B to upload\n"]);
+    const begun = "a is draining: it takes no more pushes and flushes what it holds\na: 5 records to flush, 0 kept for others, 0 B to upload\n";
+    expect([exitCode, notes]).to.deep.equal([0, `${begun}a holds nothing any more that is not in the bucket: stop it when you like, or take the drain back with "pyromesh cluster resume"\n`]);
+  });
+
+  it("drain: a node that ends before it holds nothing is an error", async () => {
+    const { exitCode, notes } = await runCommand(["cluster", "drain"], { replies: [reply(STATUS), reply({}, 202), held(5, 0), new TypeError("fetch failed")] });
+    expect([exitCode, notes.split("\n").slice(-3)]).to.deep.equal([1, ["a has ended", "pyromesh: a ended before all that it held was in the bucket: its data directory has the rest, so start it again (NODE_ENDED)", ""]]);
+  });
+
+  // "pyromesh cluster leave && rm -r data" removed what a busy node still held.
+  it("leave: a question that is refused is no sign that the node has ended", async () => {
+    const busy = reply({ code: "unavailable", message: "too many requests" }, 503);
+    const { exitCode, notes } = await runCommand(["cluster", "leave"], { replies: [reply(STATUS), reply({}, 202), held(5, 0), busy, busy, held(0, 0), new TypeError("fetch failed")] });
+    expect([exitCode, notes.split("\n").slice(2)]).to.deep.equal([0, ["a: 0 records to flush, 0 kept for others, 0 B to upload", "a has ended", ""]]);
+    const failed = await runCommand(["cluster", "leave"], { replies: [reply(STATUS), reply({}, 202), busy] });
+    expect([failed.exitCode, failed.calls.length, failed.notes]).to.satisfy(([code, count, text]: [number, number, string]) => code === 1 && count === 12 && text.endsWith("(503): too many requests (REFUSED)\n"));
   });
 
   it("resume: takes it back", async () => {

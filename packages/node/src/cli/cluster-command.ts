@@ -3,6 +3,7 @@
  *
  * The words are answered to peers on the node's own machine only, or at its `--admin-addr`: run them there.
  */
+import { CodedError } from "@pyromesh/base";
 import type { Client } from "./client.ts";
 import { readHealthReply, readStatusReply } from "./cluster-reply.ts";
 import type { HealthReply, HeldReply, StatusReply } from "./cluster-reply.ts";
@@ -13,6 +14,7 @@ import type { ConnectionFlags } from "./connection-flags.ts";
 import { shortSize, textTable } from "./text-table.ts";
 
 const POLL_INTERVAL_MS = 1000;
+const FAILURES_MAX = 10;
 
 interface Flags extends ConnectionFlags {
   readonly json?: boolean;
@@ -67,7 +69,10 @@ export const addCluster: AddCommand = (program, modules, done) => {
     const self = readStatusReply((await client.get("/members?format=json")).json).self;
     await client.command("/api/v1/cluster/drain");
     terminal.note(`${self} is draining: it takes no more pushes and flushes what it holds\n`);
-    if (flags.wait !== false) await waitFor(client, self, modules, (health) => health.ownRecords === 0 && health.keptRecords === 0 && health.backlogBytes === 0);
+    if (flags.wait !== false) {
+      if ((await waitFor(client, self, modules, (health) => health.ownRecords === 0 && health.keptRecords === 0 && health.backlogBytes === 0)) === "ended") throw endedEarly(self);
+      terminal.note(`${self} holds nothing any more that is not in the bucket: stop it when you like, or take the drain back with "pyromesh cluster resume"\n`);
+    }
     done(0);
   });
 
@@ -83,30 +88,41 @@ async function askHealth(client: Client): Promise<unknown> {
   return (await client.get("/api/v1/cluster/health", { isAnswer: (status, json) => status === 503 && typeof json === "object" && json !== null && "mayStop" in json })).json;
 }
 
-/** Asks the node each second until `isDone` of what it says of itself, or until it does not answer any more. */
-async function waitFor(client: Client, self: string, { clock, terminal }: CommandModules, isDone: (health: HeldReply) => boolean): Promise<void> {
+/**
+ * Asks the node each second until `isDone` of what it says of itself, or until nothing listens there any more. A question that is refused or waits too long says neither:
+ * after `FAILURES_MAX` of them in a row the command fails with the last one.
+ */
+async function waitFor(client: Client, self: string, { clock, terminal }: CommandModules, isDone: (health: HeldReply) => boolean): Promise<"done" | "ended"> {
   let told = "";
   const tell = (text: string): void => {
     if (text !== told) terminal.note((told = text));
   };
-  for (;;) {
-    const health = await healthOf(client);
-    if (health === undefined) return tell(`${self} has ended\n`);
-    // Once it has left, it is no member any more.
-    const own = health.members.find(({ name }) => name === self);
-    if (own !== undefined && isDone(own)) return;
-    tell(own === undefined ? `${self} has left\n` : `${self}: ${heldText(own)}\n`);
+  for (let failureCount = 0; ; ) {
+    try {
+      const health = readHealthReply(await askHealth(client));
+      failureCount = 0;
+      // Once it has left, it is no member any more.
+      const own = health.members.find(({ name }) => name === self);
+      if (own !== undefined && isDone(own)) return "done";
+      tell(own === undefined ? `${self} has left\n` : `${self}: ${heldText(own)}\n`);
+    } catch (error) {
+      if (isGone(error)) {
+        tell(`${self} has ended\n`);
+        return "ended";
+      }
+      if (++failureCount === FAILURES_MAX) throw error;
+    }
     await clock.sleep(POLL_INTERVAL_MS);
   }
 }
 
-/** Undefined: it does not answer. */
-async function healthOf(client: Client): Promise<HealthReply | undefined> {
-  try {
-    return readHealthReply(await askHealth(client));
-  } catch {
-    return undefined;
-  }
+function isGone(error: unknown): boolean {
+  return error instanceof CodedError && error.code === "UNREACHABLE" && error.details["isTimeout"] !== true;
+}
+
+/** What it held is on its disk. */
+function endedEarly(self: string): CodedError {
+  return new CodedError({ code: "NODE_ENDED", kind: "unavailable", message: `${self} ended before all that it held was in the bucket: its data directory has the rest, so start it again` });
 }
 
 function statusText(status: StatusReply, health: HealthReply): string {

@@ -101,6 +101,12 @@ describe("replicator: acks", () => {
     expect((refused as CodedError).details).deep.equal({ retryAfterSeconds: 1, ackCount: 1 });
   });
 
+  it("a refusal names a member once", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    for (const name of ["b", "c"]) world.of(name).onSync = () => Promise.reject(unavailable("PEER_UNREACHABLE", `${name} cannot be reached: the last attempt failed a moment ago`));
+    expect((await world.of("a").push(recordOf({ series: 1 })) as CodedError).message).match(/ 2 must: (b|c) cannot be reached: [^;]*; (b|c) cannot be reached: [^;]*; send it again, it counts once$/);
+  });
+
   it("one store counts once, also where it is asked twice: a duplicate is an ack, under whatever list it came first", async () => {
     const world = worldOf(["a", "b", "c"]);
     const record = recordOf({ series: 1 });

@@ -324,8 +324,8 @@ class Replication implements Keeping {
   #tooFew(): CodedError {
     const { acks, ranks } = this.#placed;
     const failures = [...this.#failures.values()];
-    if (this.#asked.size === 0) return unavailable("NOT_ENOUGH_MEMBERS", `a record is kept by ${acks} stores at least, and ${ranks.length} members can keep records now: see /members, and try again`);
-    const reasons = failures.map(({ rank, error }) => `${rank.isSelf ? "this node" : rank.member}: ${error.message}`).join("; ");
+    if (this.#asked.size === 0) return unavailable("NOT_ENOUGH_MEMBERS", `a record is kept by ${acks} stores at least, and ${ranks.length === 1 ? "1 member" : `${ranks.length} members`} can keep records now: see /members, and try again`);
+    const reasons = failures.map(({ rank, error }) => (error.message.startsWith(`${rank.member} `) ? error.message : `${rank.isSelf ? "this node" : rank.member}: ${error.message}`)).join("; ");
     const count = this.#ackCount;
     return new CodedError({
       code: "NOT_ENOUGH_ACKS",
