@@ -45,7 +45,7 @@ const ROOMS = {
   head: ["entries", "store", "disk", "state", "recovery"],
   block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
-  gossip: ["membership", "links", "libp2p"],
+  gossip: ["items", "table", "membership", "links", "libp2p"],
   node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "config", ".", "cli"],
 };
 
@@ -94,7 +94,7 @@ const SCRATCH = "scratch of one synchronous call: nothing in it is read before i
 const MEMO = "answers of a pure function, remembered: another node gets the same one";
 const MODULE_STATE = {
   "packages/base/src/shared-bytes.ts": { companions: MEMO },
-  "packages/gossip/src/membership/announced-formats.ts": { parsed: MEMO },
+  "packages/gossip/src/items/announced-formats.ts": { parsed: MEMO },
   "packages/base/src/random.ts": { drawn: "of the real world's chance", drawnUsed: "of the real world's chance" },
   "packages/profile/src/labels/label-set-key.ts": { low: SCRATCH, high: SCRATCH },
   "packages/profile/src/record/record-series.ts": { low: SCRATCH, high: SCRATCH },

@@ -10,17 +10,17 @@
  */
 import { CodedError, messageOf, retryDelayMs, unavailable, within, type Clock, type Counter, type Histogram, type Logger, type Metrics, type Random, type Timer } from "@pyromesh/base";
 import type { ClusterView, FormatHolder, MemberFormats, MemberState, StoreId } from "@pyromesh/ring";
+import { decodeClusterState, encodeClusterState } from "./items/cluster-state.ts";
 import type { RefusalCode } from "./links/handshake.ts";
 import type { LinkedPeer } from "./links/link-session.ts";
 import { FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from "./links/peer-network.ts";
-import { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
 import type { MembershipEffect, MembershipEvent } from "./membership/events.ts";
-import { MemberTable, type MemberTableOptions } from "./membership/member-table.ts";
 import { decodeMembershipMessage, encodeMembershipMessage, type MembershipMessage } from "./membership/messages.ts";
-import type { OwnFault } from "./membership/own-fault.ts";
 import { MEMBERSHIP_SETTINGS, type MembershipSettings } from "./membership/settings.ts";
 import { MembershipCore } from "./membership/step.ts";
-import type { Changes } from "./membership/table-changes.ts";
+import { MemberTable, type MemberTableOptions } from "./table/member-table.ts";
+import type { OwnFault } from "./table/own-fault.ts";
+import type { Changes } from "./table/table-changes.ts";
 
 /** The file in the data directory. */
 export interface StateFile {

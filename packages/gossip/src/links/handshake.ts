@@ -29,7 +29,7 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { ByteReader, ByteWriter, compareBytes, CorruptionError, encodeUtf8, toHex } from "@pyromesh/base";
-import { type AnnouncedFormats, faultOfFormats, NO_PROMISES } from "../membership/announced-formats.ts";
+import { type AnnouncedFormats, faultOfFormats, NO_PROMISES } from "../items/announced-formats.ts";
 
 /** The versions of the peer protocol that this build speaks. History: PROTOCOL.md. */
 export const PROTOCOL_MIN: number = 1;

@@ -11,7 +11,7 @@
  * What must stay true: nothing of a link reaches anybody before its handshake is over; a member's name, its store and its peer id each belong to one link in use.
  */
 import { CodedError, messageOf, retryDelayMs, unavailable, untilAborted, type Clock, type Logger, type Metrics, type Random } from "@pyromesh/base";
-import { type AnnouncedFormats, NO_PROMISES } from "../membership/announced-formats.ts";
+import { type AnnouncedFormats, NO_PROMISES } from "../items/announced-formats.ts";
 import { Handshake, NONCE_BYTES, PROTOCOL_MAX, PROTOCOL_MIN, type Introduction, type Refusal } from "./handshake.ts";
 import { isPreferred, LinkSession, type LinkedPeer, type ProvenLink, type SessionOwner } from "./link-session.ts";
 import type { Channel, PeerEndpoint, PeerLink, PeerNetwork } from "./peer-network.ts";

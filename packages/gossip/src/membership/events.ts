@@ -1,7 +1,7 @@
 /** What the state machine of membership is told (events) and what it wants done (effects). */
 import type { StoreId } from "@pyromesh/ring";
+import type { Changes, Refusal } from "../table/table-changes.ts";
 import type { MembershipMessage } from "./messages.ts";
-import type { Changes, Refusal } from "./table-changes.ts";
 
 export type MembershipEvent =
   | { readonly kind: "tick" }

@@ -8,8 +8,8 @@
  *
  * What must stay true: a table leaves only once all of it is on disk here. Whoever asks earlier is owed it.
  */
+import type { MemberTable } from "../table/member-table.ts";
 import type { Detector } from "./detector.ts";
-import type { MemberTable } from "./member-table.ts";
 import type { MembershipMessage } from "./messages.ts";
 import type { MembershipSettings } from "./settings.ts";
 

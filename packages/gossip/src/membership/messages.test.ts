@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
-import type { Entry } from "./entry.ts";
-import type { Loss } from "./losses.ts";
+import type { Entry } from "../items/entry.ts";
+import type { Loss } from "../items/losses.ts";
 import { decodeMembershipMessage, encodeMembershipMessage, type MembershipMessage } from "./messages.ts";
 
 const STORES = ["00".repeat(16), "11".repeat(16), "fe".repeat(16)];

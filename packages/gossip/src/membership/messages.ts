@@ -21,13 +21,13 @@
  */
 import { CodedError, messageOf, toHex } from "@pyromesh/base";
 import { Packr } from "msgpackr";
-import { FORMAT_COUNT_MAX } from "./announced-formats.ts";
-import { faultOfEntry, STATUSES, type Entry } from "./entry.ts";
-import { MEMBERS_MAX, LOSSES_MAX } from "./limits.ts";
-import { faultOfLoss, type Loss } from "./losses.ts";
+import { FORMAT_COUNT_MAX } from "../items/announced-formats.ts";
+import { faultOfEntry, STATUSES, type Entry } from "../items/entry.ts";
+import { MEMBERS_MAX, LOSSES_MAX } from "../items/limits.ts";
+import { faultOfLoss, type Loss } from "../items/losses.ts";
+import { isStoreSet } from "../items/store-set.ts";
+import { BUCKET_DIGEST_BYTES, BUCKETS } from "../items/table-digest.ts";
 import type { RelayMessage } from "./relay.ts";
-import { isStoreSet } from "./store-set.ts";
-import { BUCKET_DIGEST_BYTES, BUCKETS } from "./table-digest.ts";
 
 export interface Accusation {
   readonly subject: string;

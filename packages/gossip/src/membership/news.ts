@@ -5,14 +5,14 @@
  * What must stay true: entries and losses are told only once they are on disk here.
  */
 import type { Random } from "@pyromesh/base";
+import type { Entry } from "../items/entry.ts";
+import type { Loss } from "../items/losses.ts";
+import { newsOfEntry, newsOfLoss } from "../items/table-message.ts";
+import type { MemberTable } from "../table/member-table.ts";
 import type { Detector } from "./detector.ts";
-import { NewsQueue } from "./news-queue.ts";
-import type { Entry } from "./entry.ts";
-import type { Loss } from "./losses.ts";
-import type { MemberTable } from "./member-table.ts";
 import type { Accusation, MembershipMessage } from "./messages.ts";
+import { NewsQueue } from "./news-queue.ts";
 import type { MembershipSettings } from "./settings.ts";
-import { newsOfEntry, newsOfLoss } from "./table-message.ts";
 
 /** Where a change came from: this node itself, another member's message, or the gossip topic. */
 export type NewsSource = "self" | "member" | "gossip";

@@ -19,21 +19,21 @@
  */
 import type { Random } from "@pyromesh/base";
 import type { StoreId } from "@pyromesh/ring";
+import type { Entry } from "../items/entry.ts";
+import type { Loss } from "../items/losses.ts";
+import { newsOfEntry, newsOfLoss } from "../items/table-message.ts";
+import type { MemberTable } from "../table/member-table.ts";
+import type { Changes, Refusal } from "../table/table-changes.ts";
 import { ContactAsks } from "./contact-asks.ts";
 import { Detector, type DetectorAction } from "./detector.ts";
-import type { Entry } from "./entry.ts";
 import type { MembershipEffect, MembershipEvent } from "./events.ts";
 import { TableExchange } from "./exchange.ts";
 import { OwnHeartbeats, relayId } from "./heartbeats.ts";
-import type { Loss } from "./losses.ts";
-import type { MemberTable } from "./member-table.ts";
 import type { Accusation, MembershipMessage } from "./messages.ts";
 import { News, type NewsSource } from "./news.ts";
-import { Relay, type WordTaker } from "./relay.ts";
 import { rosterOf } from "./relay-roster.ts";
+import { Relay, type WordTaker } from "./relay.ts";
 import type { MembershipSettings } from "./settings.ts";
-import type { Changes, Refusal } from "./table-changes.ts";
-import { newsOfEntry, newsOfLoss } from "./table-message.ts";
 
 /** What the table does of itself falls due once a second. */
 const TABLE_TICK_MS = 1000;
@@ -62,8 +62,6 @@ export class MembershipCore {
   readonly #beats = new OwnHeartbeats();
   /** The own entry that is on disk. */
   #published: Entry;
-  /** Members whose entry changed since it was last on disk, with the version that must be. */
-  readonly #unpersisted = new Map<string, number>();
   #askedToPersist = 0;
   readonly #suspects = new Set<string>();
 
@@ -325,7 +323,6 @@ export class MembershipCore {
 
   #onPersisted(version: number, nowMs: number): void {
     const changes = this.table.persisted(version, nowMs);
-    for (const [name, needed] of this.#unpersisted) if (needed <= version) this.#unpersisted.delete(name);
     this.#isRosterStale = true; // who is on disk now is vouched for
     if (this.table.isPersisted) {
       // Others learn by its probes that it answers for contact now.
@@ -344,7 +341,6 @@ export class MembershipCore {
     this.#exchange.onTableChanged();
     for (const name of changes.members) {
       if (name === this.#self) this.#onOwnChange(nowMs);
-      else this.#unpersisted.set(name, this.table.persistVersion);
       this.#follow(name);
     }
     for (const { name } of changes.news.entries) this.#news.addEntry(name, name === this.#self ? "self" : source);
@@ -466,7 +462,7 @@ export class MembershipCore {
 
   #setRoster(): void {
     this.#isRosterStale = false;
-    this.#relay.setRoster(rosterOf(this.table, { suspects: this.#suspects, isOnDisk: ({ name }) => !this.#unpersisted.has(name) }), relayId(this.table.own.storeId));
+    this.#relay.setRoster(rosterOf(this.table, this.#suspects), relayId(this.table.own.storeId));
   }
 
   #heardMs(name: string): number {

@@ -5,13 +5,13 @@
  * Time passes in whole milliseconds. A lost message is lost for good, as no connection would: the worst that links may do.
  */
 import { seededRandom, type Random } from "@pyromesh/base";
-import type { Entry, OwnEntry } from "../membership/entry.ts";
+import type { ClusterState } from "../items/cluster-state.ts";
+import type { Entry, OwnEntry } from "../items/entry.ts";
 import type { MembershipEffect, MembershipEvent } from "../membership/events.ts";
-import { MemberTable } from "../membership/member-table.ts";
 import { encodeMembershipMessage, type MembershipMessage } from "../membership/messages.ts";
 import { MEMBERSHIP_SETTINGS, type MembershipSettings } from "../membership/settings.ts";
 import { MembershipCore } from "../membership/step.ts";
-import type { ClusterState } from "../membership/cluster-state.ts";
+import { MemberTable } from "../table/member-table.ts";
 
 export interface WorldOptions {
   readonly seed: number;

@@ -1,7 +1,7 @@
 /**
  * The node's link to its bucket: whether it is the right bucket, which objects it holds, and which segments are missing from it.
  *
- *   identity    read before every LIST and before an upload. A data dir remembers its bucket's identity (plan-adoption.ts has the rule)
+ *   identity    read before every LIST and before an upload: whether it is the right bucket (bucket-trust.ts)
  *   LIST        the newest windows and the windows with gaps every minute, everything every ten minutes. A window in which a segment
  *               seems to be missing is listed again at once
  *   gaps        missing segments. Queries over their windows are refused until the segments are restored or their loss is accepted
@@ -12,35 +12,22 @@
  */
 import { CodedError, messageOf, retryDelayMs, toHex, Turns, unavailable, untilAborted, within } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId, Timer } from "@pyromesh/base";
-import { addFirstFormatStores, BucketError, describeGap, isBucketError, makeIdentity, markKey, OBJECT_PREFIX, readIdentity } from "@pyromesh/block";
-import type { Bucket, BucketIdentity, Catalog, ListScope, OwnOrdinals, WindowRef } from "@pyromesh/block";
+import { BucketError, describeGap, markKey } from "@pyromesh/block";
+import type { Bucket, Catalog, ListScope, OwnOrdinals, WindowRef } from "@pyromesh/block";
 import { windowStartOf } from "@pyromesh/profile";
+import { BucketTrust, NotOurs } from "./bucket-trust.ts";
+import type { AdoptingHead, BucketTrustOptions } from "./bucket-trust.ts";
 import { forgottenText } from "./forgotten-text.ts";
 import { GuardedBucket } from "./guarded-bucket.ts";
-import { planAdoption } from "./plan-adoption.ts";
-import type { AdoptionPlan, AdoptionView } from "./plan-adoption.ts";
 
 /** What the link needs of the head. */
-export interface LinkedHead {
-  readonly storeId: Uint8Array;
-  readonly bucketMark: { readonly bucketId: string; readonly clusterName: string } | undefined;
-  readonly isFirstFormat: boolean;
-  /** How many ordinals the store id in force has given, over all tenants and windows. */
-  readonly givenOrdinalCount: number;
-  adoptBucket(mark: { readonly bucketId: string; readonly clusterName: string }): Promise<void>;
-  ordinals(): OwnOrdinals["stores"];
-  sealed(): readonly { readonly key: string }[];
+export interface LinkedHead extends AdoptingHead {
   quarantine(): readonly unknown[];
 }
 
-export interface BucketLinkOptions {
+export interface BucketLinkOptions extends BucketTrustOptions {
   /** The text of the `--bucket` setting, for errors. */
   readonly setting: string;
-  readonly clusterName: string | undefined;
-  /** `--bucket-init`. */
-  readonly isInit: boolean;
-  /** True for a folder: this node may make it where it is missing. */
-  readonly isCreatable: boolean;
 }
 
 export interface BucketLinkModules {
@@ -108,12 +95,7 @@ export class BucketLink {
   readonly #stopped = new AbortController();
   /** Why answers may lack objects: the bucket was not listed, or is not the right one. Undefined while neither is so. */
   #incomplete: string | undefined = "the bucket was not listed yet";
-  /** Why a fresh data dir has no bucket yet. */
-  #waits: string | undefined = "its data directory is fresh and the bucket was not asked yet";
-  #identity: BucketIdentity | undefined;
-  /** Monotonic time at which the identity was last read and was the right one. -Infinity: not since the bucket was last found to be wrong. */
-  #identifiedMs = -Infinity;
-  #wasIdentified = false;
+  readonly #trust: BucketTrust;
   #wholeListMs = -Infinity;
   /** When the last LIST ended well, by both clocks: the monotonic one stands still with a suspended machine. Not when it began, or a bucket that is listed slowly would take no upload. */
   #listed = { monotonicMs: -Infinity, wallMs: -Infinity };
@@ -128,7 +110,6 @@ export class BucketLink {
   #isInDoubt = false;
   /** Index of the older window with gaps at which the next LIST begins. */
   #gapOffset = 0;
-  #ensuring: Promise<void> | undefined;
   /** The LIST under way, and the one that begins when it has ended. */
   #listing: Promise<void> | undefined;
   #nextListing: Promise<void> | undefined;
@@ -140,7 +121,7 @@ export class BucketLink {
     this.#options = options;
     this.#modules = modules;
     this.guarded = new GuardedBucket(modules.bucket, (signal) => this.#ensureOursLately(signal));
-    if (!this.#isFresh) this.#waits = undefined;
+    this.#trust = new BucketTrust(options, { ...modules, onDistrusted: (reason) => this.#onDistrusted(reason) });
     const { catalog, metrics } = modules;
     metrics.gauge("pyromesh_missing_segments", "Segments that are missing from the bucket: queries over their windows are refused.", [], (gauge) =>
       gauge.set({}, catalog.gaps.reduce((sum, { gaps }) => [...gaps.holes, ...gaps.suspected].reduce((count, { first, last }) => count + last - first + 1, sum), 0)),
@@ -149,7 +130,7 @@ export class BucketLink {
 
   /** Why no push may be taken; undefined while pushes may be. */
   get waitsBecause(): string | undefined {
-    return this.#waits;
+    return this.#trust.waitsBecause;
   }
 
   /** Why the catalog may lack objects; undefined while it knows all of them. */
@@ -164,9 +145,7 @@ export class BucketLink {
 
   /** Who made the bucket's identity: this node's store, another one, or (before there were clusters) nobody that is named. Undefined: it was not read yet. */
   get founder(): "self" | "other" | "unnamed" | undefined {
-    if (this.#identity === undefined) return undefined;
-    const { founderStore } = this.#identity;
-    return founderStore === undefined ? "unnamed" : this.#ownStoreIds().has(founderStore) ? "self" : "other";
+    return this.#trust.founder;
   }
 
   /** Names the segments that are missing from the windows of a range, at most `NAMED_GAPS_MAX` gaps of them. */
@@ -185,7 +164,7 @@ export class BucketLink {
     const signal = AbortSignal.any([caller, this.#stopped.signal]);
     if (this.#options.isInit) logger.warn("--bucket-init is meant for one start: remove it, or a disk that is not mounted may be taken for a new bucket");
     tell("waiting for the bucket: it was asked for what it holds and has not answered yet");
-    const isFresh = this.#isFresh;
+    const { isFresh } = this.#trust;
     for (let failureCount = 1; ; failureCount++) {
       try {
         if (isFresh) await this.refresh(signal);
@@ -200,7 +179,7 @@ export class BucketLink {
         logger.warn("the bucket does not answer as it should", { bucket: bucket.name, reason, retryMs: isFresh ? waitMs : RETRY_MS });
         // A data dir that holds data is ready without its bucket: pushes are taken, and a query that needs an object is refused with the reason.
         if (!isFresh) break;
-        this.#waits = `its data directory is fresh and waits for the bucket: ${reason}`;
+        this.#trust.noteUnanswered(reason);
         tell(`waiting for the bucket: ${reason}`);
         await clock.sleep(waitMs, signal);
       }
@@ -239,7 +218,7 @@ export class BucketLink {
   /** Lists these windows, by LISTs that begin after this call; everything, where there are many. Rejects where the bucket is not the right one, or does not answer. */
   async listWindows(windows: readonly WindowRef[], caller: AbortSignal): Promise<void> {
     if (windows.length > SETTLING_WINDOWS_MAX) return this.refresh(caller);
-    await untilAborted(this.#ensureOurs(this.#stopped.signal), caller);
+    await untilAborted(this.#trust.ensure(this.#stopped.signal), caller);
     const signal = AbortSignal.any([caller, this.#stopped.signal]);
     // A doubt that one leaves is settled by the next LIST of the newest windows.
     for (const { tenant, windowStartMs } of windows) await this.#modules.catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
@@ -271,7 +250,7 @@ export class BucketLink {
     const { clock } = this.#modules;
     const { signal } = this.#stopped;
     try {
-      await this.#ensureOurs(signal);
+      await this.#trust.ensure(signal);
       const isWholeDue = isWhole || !this.#isListed || this.#isListOld || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
       const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: this.#newestFromMs };
       const beganMs = clock.monotonicMs();
@@ -287,7 +266,7 @@ export class BucketLink {
     } catch (error) {
       this.#isFailing = true;
       // Objects are unknown: all of them where the bucket was never listed, and those for which the catalog had no room.
-      if (!signal.aborted && (!this.#isListed || isCode(error, "CATALOG_FULL"))) this.#incomplete = `the bucket could not be listed: ${messageOf(error)}`;
+      if (!signal.aborted && (!this.#isListed || (error instanceof CodedError && error.code === "CATALOG_FULL"))) this.#incomplete = `the bucket could not be listed: ${messageOf(error)}`;
       throw error;
     }
     this.#modules.onListed?.();
@@ -345,7 +324,7 @@ export class BucketLink {
       // In the first format ordinals had holes, so they say nothing of what is missing.
       currentStoreId: head.isFirstFormat ? undefined : toHex(head.storeId),
       pendingKeys: head.sealed().map(({ key }) => key),
-      exemptStoreIds: new Set(this.#identity?.firstFormatStores ?? []),
+      exemptStoreIds: new Set(this.#trust.identity?.firstFormatStores ?? []),
     };
   }
 
@@ -381,13 +360,6 @@ export class BucketLink {
       .finally(() => this.#listLater());
   }
 
-  // --- its identity -----------------------------------------------------------------------------------------------
-
-  get #isFresh(): boolean {
-    const { head } = this.#modules;
-    return head.bucketMark === undefined && !head.isFirstFormat;
-  }
-
   /** Checks the identity before an upload, unless it was read less than `IDENTITY_AGE_MS_MAX` ago. Rejects BUCKET_UNAVAILABLE, after which the uploader tries again. */
   async #ensureOursLately(signal: AbortSignal): Promise<void> {
     // Only a LIST shows that this data directory was copied or rolled back. Until then it might upload a segment under an ordinal that is taken.
@@ -399,9 +371,9 @@ export class BucketLink {
         throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded before the bucket was listed again, since this node stood still or the bucket was out of reach: ${messageOf(error)}`, error);
       });
     }
-    if (this.#modules.clock.monotonicMs() - this.#identifiedMs < IDENTITY_AGE_MS_MAX) return;
+    if (this.#modules.clock.monotonicMs() - this.#trust.identifiedMs < IDENTITY_AGE_MS_MAX) return;
     try {
-      await untilAborted(this.#ensureOurs(this.#stopped.signal), signal);
+      await untilAborted(this.#trust.ensure(this.#stopped.signal), signal);
     } catch (error) {
       // The uploader tries again later: the right bucket may be back then.
       if (error instanceof NotOurs) throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded: ${error.message}`, error);
@@ -409,114 +381,10 @@ export class BucketLink {
     }
   }
 
-  /** Reads the identity; callers at the same time share one read. Resolves where it is the right one. Rejects `NotOurs`, or the reason why it could not be read. */
-  #ensureOurs(signal: AbortSignal): Promise<void> {
-    return (this.#ensuring ??= this.#ensure(signal).finally(() => (this.#ensuring = undefined)));
-  }
-
-  async #ensure(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#modules;
-    const askedMs = clock.monotonicMs();
-    const look = await this.#look(signal);
-    const plan = planAdoption({ ...look.view, clusterName: this.#options.clusterName, isInit: this.#options.isInit && !this.#wasIdentified, isCreatable: this.#options.isCreatable });
-    await this.#carryOut(plan, look.cause, signal);
-    if (this.#identifiedMs === -Infinity) logger.info(this.#wasIdentified ? "the bucket is back" : "the bucket is the right one", { bucket: this.#modules.bucket.name, id: this.#identity?.bucketId ?? "" });
-    this.#identifiedMs = askedMs;
-    this.#wasIdentified = true;
-    this.#waits = undefined;
-  }
-
-  async #look(signal: AbortSignal): Promise<{ readonly view: Pick<AdoptionView, "bucket" | "dataDir">; readonly cause?: unknown }> {
-    const { bucket, catalog, head } = this.#modules;
-    const dataDir = ((): AdoptionView["dataDir"] => {
-      if (head.bucketMark !== undefined) return { kind: "marked", bucketId: head.bucketMark.bucketId };
-      // A segment whose ordinal was given and which does not wait on this disk may have been uploaded.
-      return head.isFirstFormat ? { kind: "first-format", mayHaveUploaded: head.givenOrdinalCount > head.sealed().length } : { kind: "fresh" };
-    })();
-    try {
-      const identity = await readIdentity(bucket, signal);
-      this.#identity = identity;
-      if (identity !== undefined) return { view: { dataDir, bucket: { kind: "answers", identity } } };
-      if (dataDir.kind === "first-format") await catalog.refresh(signal);
-      const listsOwnSegments = dataDir.kind === "first-format" && this.#listedStores().has(toHex(head.storeId));
-      let holdsObjects = false;
-      for await (const page of bucket.list(OBJECT_PREFIX, { limit: 1 }, signal)) holdsObjects = page.length > 0;
-      return { view: { dataDir, bucket: { kind: "answers", identity: undefined, holdsObjects, listsOwnSegments } } };
-    } catch (error) {
-      if (signal.aborted) throw error;
-      if (isBucketError(error, "BUCKET_MISSING")) return { view: { dataDir, bucket: { kind: "missing", reason: error.message } }, cause: error };
-      if (isBucketError(error, "BUCKET_FORBIDDEN")) return { view: { dataDir, bucket: { kind: "forbidden", reason: error.message } }, cause: error };
-      if (isCode(error, "BUCKET_IDENTITY_UNREADABLE")) throw this.#distrust(new NotOurs("BUCKET_IDENTITY_UNREADABLE", messageOf(error), error));
-      return { view: { dataDir, bucket: { kind: "unreachable", reason: messageOf(error) } }, cause: error };
-    }
-  }
-
-  async #carryOut(plan: AdoptionPlan, cause: unknown, signal: AbortSignal): Promise<void> {
-    const { logger } = this.#modules;
-    switch (plan.kind) {
-      case "go-on":
-        return;
-      case "adopt":
-        return this.#adopt(plan.identity, signal);
-      case "make": {
-        const identity = await this.#make(plan.bucketId, signal);
-        logger.info("an identity was made for the bucket", { bucket: this.#modules.bucket.name, id: identity.bucketId });
-        if (plan.bucketId === undefined) return this.#adopt(identity, signal);
-        if (identity.bucketId !== plan.bucketId) throw this.#distrust(new NotOurs("BUCKET_IS_ANOTHER", `another node made it bucket ${identity.bucketId} at the same moment; this data directory wrote to bucket ${plan.bucketId}`));
-        this.#identity = identity;
-        return;
-      }
-      case "refuse":
-        throw this.#distrust(new NotOurs(plan.code, plan.because, cause));
-      case "wait":
-        throw unavailable("BUCKET_UNREACHABLE", plan.because, cause);
-      case "go-without":
-        // While the folder is missing, no catalogued object can be read: queries are refused.
-        if (isBucketError(cause, "BUCKET_MISSING")) throw this.#distrust(unavailable("BUCKET_MISSING", plan.because, cause));
-        throw unavailable("BUCKET_UNREACHABLE", plan.because, cause);
-    }
-  }
-
-  async #make(bucketId: string | undefined, signal: AbortSignal): Promise<BucketIdentity> {
-    const { bucket, catalog, clock, head, random } = this.#modules;
-    await bucket.create(signal);
-    await catalog.refresh(signal); // for the store ids of the objects that lie there already
-    const own = head.isFirstFormat ? new Set<string>() : this.#ownStoreIds();
-    const firstFormatStores = [...this.#listedStores()].filter((id) => !own.has(id));
-    if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
-    return makeIdentity(
-      bucket,
-      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, founderStore: toHex(head.storeId), createdAtMs: clock.nowMs() },
-      signal,
-    );
-  }
-
-  /** Writes to the data dir which bucket it belongs to, synced, before anything is uploaded there. */
-  async #adopt(identity: BucketIdentity, signal: AbortSignal): Promise<void> {
-    const { bucket, head } = this.#modules;
-    this.#identity = head.isFirstFormat ? ((await addFirstFormatStores(bucket, [toHex(head.storeId)], signal)) ?? identity) : identity;
-    await head.adoptBucket({ bucketId: identity.bucketId, clusterName: identity.clusterName });
-  }
-
-  /** The store id in force, and the former ones of this data dir that gave ordinals. */
-  #ownStoreIds(): Set<string> {
-    const { head } = this.#modules;
-    return new Set([toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
-  }
-
-  #listedStores(): Set<string> {
-    const stores = new Set<string>();
-    for (const { meta, place } of this.#modules.catalog.entries()) if (meta.kind === "segment" && place === "bucket") stores.add(meta.storeId);
-    return stores;
-  }
-
-  /** Notes that the bucket is the wrong one. Until the identity was read again and is the right one, no LIST is believed and nothing is uploaded. */
-  #distrust<E extends Error>(error: E): E {
-    this.#identifiedMs = -Infinity;
-    this.#incomplete = error.message;
-    if (this.#isFresh) this.#waits = `its data directory is fresh and the bucket cannot be used: ${error.message}`;
+  /** Until the bucket was found to be the right one again, no LIST is believed. */
+  #onDistrusted(reason: string): void {
+    this.#incomplete = reason;
     this.#listSooner();
-    return error;
   }
 
   #refusal(error: NotOurs): CodedError {
@@ -547,7 +415,7 @@ export class BucketLink {
   async #forgetAcknowledged(signal: AbortSignal): Promise<void> {
     const { catalog, clock, head, logger } = this.#modules;
     if (head.quarantine().length > 0) return;
-    const own = this.#ownStoreIds();
+    const own = this.#trust.ownStoreIds();
     const marks = [...catalog.marks()].filter(({ storeId }) => own.has(storeId));
     const idOf = ({ tenant, windowStartMs, storeId, ordinal }: (typeof marks)[number]): string => `${tenant}/${windowStartMs}/${storeId}/${ordinal}`;
     const forgotten = new Set(marks.filter(({ mark }) => mark === "forgotten").map(idOf));
@@ -578,15 +446,4 @@ export class BucketLink {
     const { answerClock, clock } = this.#modules;
     return within(work, { timeoutMs: ANSWER_TIMEOUT_MS, lateError }, { clock: answerClock ?? clock, signal });
   }
-}
-
-/** The bucket answers, and it is not the one that this data dir may use. */
-class NotOurs extends CodedError {
-  constructor(code: string, because: string, cause?: unknown) {
-    super({ code, kind: "unavailable", message: because, cause });
-  }
-}
-
-function isCode(thrown: unknown, code: string): boolean {
-  return thrown instanceof CodedError && thrown.code === code;
 }

@@ -1,5 +1,5 @@
 /**
- * Decides whether the bucket that answers is the one of this data dir. Pure: `bucket-link.ts` looks at both, and does what is planned here.
+ * Decides whether the bucket that answers is the one of this data dir. Pure: `bucket-trust.ts` looks at both, and does what is planned here.
  *
  *   data dir            the bucket answers: its identity is       cannot be reached   says 403 or 404, or its folder is missing
  *                       its own   another's      none

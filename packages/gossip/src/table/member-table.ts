@@ -18,14 +18,16 @@
  */
 import { assert } from "@pyromesh/base";
 import type { ClusterView, FormatHolder, MemberFormats, MemberState, StoreId } from "@pyromesh/ring";
-import { announced, joinPromises } from "./announced-formats.ts";
+import { announced, joinPromises } from "../items/announced-formats.ts";
+import type { ClusterState } from "../items/cluster-state.ts";
+import { areSame, type Entry, faultOfEntry, forgottenOf, isInCluster, isLive, joinEntries, NOBODY, type OwnEntry } from "../items/entry.ts";
+import { INCARNATION_JUMP_MAX, MEMBERS_MAX } from "../items/limits.ts";
+import { acksMinOf, clearedOf, faultOfLoss, isOver, type Loss } from "../items/losses.ts";
+import { includesStore, unionOf } from "../items/store-set.ts";
+import { newsOfEntry, newsOfLoss, type TableMessage } from "../items/table-message.ts";
 import { clearable, forgettable } from "./clearing.ts";
-import type { ClusterState } from "./cluster-state.ts";
 import { Contact } from "./contact.ts";
-import { areSame, type Entry, faultOfEntry, forgottenOf, isInCluster, isLive, joinEntries, NOBODY, type OwnEntry } from "./entry.ts";
 import { acknowledgeable, formatsApartFrom, isAcknowledged } from "./joining.ts";
-import { INCARNATION_JUMP_MAX, MEMBERS_MAX } from "./limits.ts";
-import { acksMinOf, clearedOf, faultOfLoss, isOver, type Loss } from "./losses.ts";
 import { type Electorate, electorateOf } from "./majority.ts";
 import { givenUpEntry, leavingEntry, leftEntry, stayingEntry } from "./operator-commands.ts";
 import { isContradicted, refutingEntry, startedEntry } from "./own-entry.ts";
@@ -33,10 +35,8 @@ import { type OwnFault, OwnFaults } from "./own-fault.ts";
 import { answerTo, fences, type ProbeAnswer, type Sender } from "./probe-answer.ts";
 import { acksOf, Replication } from "./replication.ts";
 import { type MembershipRules, RULES } from "./rules.ts";
-import { includesStore, unionOf } from "./store-set.ts";
 import { type Changes, NO_CHANGES } from "./table-changes.ts";
 import { TableItems } from "./table-items.ts";
-import { newsOfEntry, newsOfLoss, type TableMessage } from "./table-message.ts";
 import { viewOf, type ViewSource } from "./view.ts";
 
 export interface MemberTableOptions {

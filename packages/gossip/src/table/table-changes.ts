@@ -1,8 +1,8 @@
 /** What a call changed in the member table: what to tell others, and what to look at again. */
 import type { StoreId } from "@pyromesh/ring";
-import type { Entry } from "./entry.ts";
-import type { Loss } from "./losses.ts";
-import { newsOfEntry, newsOfLoss, NO_NEWS, type TableMessage } from "./table-message.ts";
+import type { Entry } from "../items/entry.ts";
+import type { Loss } from "../items/losses.ts";
+import { newsOfEntry, newsOfLoss, NO_NEWS, type TableMessage } from "../items/table-message.ts";
 
 export interface Changes {
   /** To be gossiped: items that changed, without conclusions. */

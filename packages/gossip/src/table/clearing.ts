@@ -3,11 +3,11 @@
  * decides either: others do not know everybody.
  */
 import type { StoreId } from "@pyromesh/ring";
-import { type Entry, isLive } from "./entry.ts";
-import { isOver, type Loss } from "./losses.ts";
+import { type Entry, isLive } from "../items/entry.ts";
+import { isOver, type Loss } from "../items/losses.ts";
+import { includesStore } from "../items/store-set.ts";
 import type { Electorate } from "./majority.ts";
 import type { MembershipRules } from "./rules.ts";
-import { includesStore } from "./store-set.ts";
 
 /** What is looked at (class MemberTable). */
 export interface ClearingSource {

@@ -1,8 +1,8 @@
 /** What an operator asks of membership: to leave, to take that back, to forget a member. Each is granted or refused by what this node's table holds. */
 import { CodedError } from "@pyromesh/base";
 import type { MemberState } from "@pyromesh/ring";
-import { type Entry, isLive } from "./entry.ts";
-import type { Loss } from "./losses.ts";
+import { type Entry, isLive } from "../items/entry.ts";
+import type { Loss } from "../items/losses.ts";
 
 /** What the commands look at (class MemberTable). */
 export interface CommandSource {

@@ -1,12 +1,12 @@
 /** Member tables for tests: small names, store ids that show their number, a disk that is never late. */
 import { FORMATS, type StoreId } from "@pyromesh/ring";
-import { announced, type AnnouncedFormats } from "../announced-formats.ts";
-import type { ClusterState } from "../cluster-state.ts";
-import { type Entry, NOBODY, type OwnEntry } from "../entry.ts";
-import type { Loss } from "../losses.ts";
+import { announced, type AnnouncedFormats } from "../../items/announced-formats.ts";
+import type { ClusterState } from "../../items/cluster-state.ts";
+import { type Entry, NOBODY, type OwnEntry } from "../../items/entry.ts";
+import type { Loss } from "../../items/losses.ts";
+import type { TableMessage } from "../../items/table-message.ts";
 import { MemberTable, type MemberTableOptions } from "../member-table.ts";
 import type { Changes } from "../table-changes.ts";
-import type { TableMessage } from "../table-message.ts";
 
 /** Of a build that reads version 1 of every format. */
 export const FORMATS_1: AnnouncedFormats = announced(FORMATS.map(() => ({ writesFrom: 1, reads: 1, promised: 1 })));

@@ -9,13 +9,13 @@
  */
 import { assert, type Random, seededRandom } from "@pyromesh/base";
 import type { StoreId } from "@pyromesh/ring";
-import { decodeClusterState, encodeClusterState } from "../cluster-state.ts";
-import type { Entry } from "../entry.ts";
+import { decodeClusterState, encodeClusterState } from "../../items/cluster-state.ts";
+import type { Entry } from "../../items/entry.ts";
+import type { TableMessage } from "../../items/table-message.ts";
 import { MemberTable } from "../member-table.ts";
 import { acksOf } from "../replication.ts";
 import { type MembershipRules, RULES } from "../rules.ts";
 import type { Changes } from "../table-changes.ts";
-import type { TableMessage } from "../table-message.ts";
 
 export type Action = readonly [string, ...number[]];
 

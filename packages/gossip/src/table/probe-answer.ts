@@ -2,8 +2,8 @@
  * How a probe is answered. Any answer says that this node is alive; one for contact says in addition that this node knows the sender as a full member and
  * does not fence it, so that the sender may count on being heard.
  */
-import { compareEntries, type Entry } from "./entry.ts";
-import type { Loss } from "./losses.ts";
+import { compareEntries, type Entry } from "../items/entry.ts";
+import type { Loss } from "../items/losses.ts";
 import type { MembershipRules } from "./rules.ts";
 import type { Changes } from "./table-changes.ts";
 

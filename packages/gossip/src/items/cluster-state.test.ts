@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { ByteWriter, CorruptionError, crc32, seededRandom, toHex } from "@pyromesh/base";
+import { entryOf, lossOfStore, openCluster, openTable, persist, storeOf } from "../table/testing/tables.ts";
 import { type ClusterState, decodeClusterState, encodeClusterState } from "./cluster-state.ts";
-import { entryOf, lossOfStore, openCluster, openTable, persist, storeOf } from "./testing/tables.ts";
 
 const STATE: ClusterState = {
   replication: 3,

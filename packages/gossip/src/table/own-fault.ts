@@ -5,7 +5,7 @@
  * After three turns the one that is not full gives up (of two alike, that with the smaller store id), so that the other is left in peace.
  */
 import type { StoreId } from "@pyromesh/ring";
-import { type Entry, isLive } from "./entry.ts";
+import { type Entry, isLive } from "../items/entry.ts";
 
 export interface OwnFault {
   /**

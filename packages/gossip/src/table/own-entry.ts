@@ -1,6 +1,6 @@
 /** The entry of this node itself: the first of a start, the one that refutes what others say, and whether they say anything that must be refuted. */
-import { joinPromises } from "./announced-formats.ts";
-import { type Entry, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
+import { joinPromises } from "../items/announced-formats.ts";
+import { type Entry, NOBODY, type OwnEntry, STATUSES } from "../items/entry.ts";
 
 /** `old`: this name's entry in the data directory's state, which may be of an older store. A start is an incarnation of its own. */
 export function startedEntry(self: OwnEntry, old: Entry | undefined, { isFounder, acksHeld }: { readonly isFounder: boolean; readonly acksHeld: number }): Entry {

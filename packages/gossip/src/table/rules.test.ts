@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { HISTORIES } from "./testing/model-histories.ts";
-import { runRandomHistory } from "./testing/random-history.ts";
 import { runHistory } from "./testing/model-world.ts";
+import { runRandomHistory } from "./testing/random-history.ts";
 
 describe("membership: the histories of the model, over member tables", () => {
   for (const { name, world, off, history, violation } of HISTORIES) {

@@ -1,8 +1,8 @@
 /** Makes the view, by which the rest of the node decides, of what the table knows. */
 import type { ClusterView, LostStore, Member, MemberState, StoreId } from "@pyromesh/ring";
-import { formatsOf } from "./announced-formats.ts";
-import { type Entry, isInCluster } from "./entry.ts";
-import { isOver, isReplaced, type Loss } from "./losses.ts";
+import { formatsOf } from "../items/announced-formats.ts";
+import { type Entry, isInCluster } from "../items/entry.ts";
+import { isOver, isReplaced, type Loss } from "../items/losses.ts";
 import type { OwnFault } from "./own-fault.ts";
 import { acksOf, type Replication } from "./replication.ts";
 

@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import { entryOf, lossOfStore, storeOf } from "../table/testing/tables.ts";
 import { type Entry, faultOfEntry, joinEntries, NOBODY, STATUSES } from "./entry.ts";
 import { joinLosses, type Loss } from "./losses.ts";
 import { unionOf } from "./store-set.ts";
-import { entryOf, lossOfStore, storeOf } from "./testing/tables.ts";
 
 const storeSets = fc.uniqueArray(fc.integer({ min: 1, max: 6 }), { maxLength: 4 }).map((numbers) => numbers.map(storeOf).sort());
 

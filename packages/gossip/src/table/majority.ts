@@ -5,8 +5,8 @@
  * successor, with an empty disk, knows nothing of it. Without that, two members with new disks could outvote what the old ones had said.
  */
 import type { StoreId } from "@pyromesh/ring";
-import { type Entry, isInCluster } from "./entry.ts";
-import { isReplaced, type Loss } from "./losses.ts";
+import { type Entry, isInCluster } from "../items/entry.ts";
+import { isReplaced, type Loss } from "../items/losses.ts";
 import type { MembershipRules } from "./rules.ts";
 
 export class Electorate {

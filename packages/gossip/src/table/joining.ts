@@ -3,11 +3,11 @@
  * read what may be written in the cluster (package ring, formats.ts).
  */
 import { type FormatHolder, formatsApart, type MemberState, readByFull } from "@pyromesh/ring";
-import { formatsOf } from "./announced-formats.ts";
-import { type Entry, isInCluster } from "./entry.ts";
+import { formatsOf } from "../items/announced-formats.ts";
+import { type Entry, isInCluster } from "../items/entry.ts";
+import { includesStore } from "../items/store-set.ts";
 import type { Electorate } from "./majority.ts";
 import type { MembershipRules } from "./rules.ts";
-import { includesStore } from "./store-set.ts";
 
 /** What is looked at (class MemberTable). */
 export interface JoiningSource {

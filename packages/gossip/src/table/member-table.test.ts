@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import { CodedError, seededRandom } from "@pyromesh/base";
-import { decodeClusterState, encodeClusterState } from "./cluster-state.ts";
-import type { Entry } from "./entry.ts";
-import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "./limits.ts";
-import type { Loss } from "./losses.ts";
+import { decodeClusterState, encodeClusterState } from "../items/cluster-state.ts";
+import type { Entry } from "../items/entry.ts";
+import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "../items/limits.ts";
+import type { Loss } from "../items/losses.ts";
 import type { MemberTable } from "./member-table.ts";
 import { converge, entryOf, LEASE_MS, lossOfStore, nameOf, news, openCluster, openTable, persist, storeOf, tell, tickAll, whole } from "./testing/tables.ts";
 

@@ -9,13 +9,13 @@
  */
 import { assert } from "@pyromesh/base";
 import type { StoreId } from "@pyromesh/ring";
-import type { ClusterState } from "./cluster-state.ts";
-import { type Entry, isInCluster } from "./entry.ts";
-import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "./limits.ts";
-import { isOver, isReplaced, isSuperseded, joinLosses, type Loss, lossOf } from "./losses.ts";
+import type { ClusterState } from "../items/cluster-state.ts";
+import { type Entry, isInCluster } from "../items/entry.ts";
+import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "../items/limits.ts";
+import { isOver, isReplaced, isSuperseded, joinLosses, type Loss, lossOf } from "../items/losses.ts";
+import { TableDigest } from "../items/table-digest.ts";
 import type { MembershipRules } from "./rules.ts";
 import { ChangeDraft, type Changes, type RefusalCode } from "./table-changes.ts";
-import { TableDigest } from "./table-digest.ts";
 
 export interface ItemsOwner {
   /** This node's own name: its entry makes room for none. */

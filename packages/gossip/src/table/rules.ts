@@ -2,7 +2,7 @@
  * The rules of membership that a promise hangs on, one function each. The table takes them from here; a test takes one away and shows the history that
  * breaks (rules.test.ts). docs/decisions/0016-membership.md has the argument for each.
  */
-import type { Loss } from "./losses.ts";
+import type { Loss } from "../items/losses.ts";
 
 export interface MembershipRules {
   /** The store was forgotten, or left, since it last joined: it joins anew, and until then its claim to be full does not count. */

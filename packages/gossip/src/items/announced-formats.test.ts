@@ -1,10 +1,10 @@
 import { FORMATS, type FormatSupport, type MemberFormats } from "@pyromesh/ring";
 import { expect } from "chai";
+import type { MemberTable } from "../table/member-table.ts";
+import { RULES } from "../table/rules.ts";
+import { converge, entryOf, openCluster, openTable, ownEntry, persist, tell } from "../table/testing/tables.ts";
 import { announced, type AnnouncedFormats, faultOfFormats, formatsOf, joinPromises } from "./announced-formats.ts";
 import { joinEntries } from "./entry.ts";
-import type { MemberTable } from "./member-table.ts";
-import { RULES } from "./rules.ts";
-import { converge, entryOf, openCluster, openTable, ownEntry, persist, tell } from "./testing/tables.ts";
 
 /** Of a build that reads records up to `reads`, and version 1 of all else. */
 const formats = (reads: number, promised = 1): MemberFormats => FORMATS.map((_, at): FormatSupport => ({ writesFrom: 1, reads: at === 0 ? reads : 1, promised: at === 0 ? promised : 1 }));
