@@ -92,7 +92,6 @@ export class Membership {
   readonly #table: MemberTable;
   readonly #options: MembershipOptions;
   readonly #modules: MembershipShellModules;
-  readonly #settings: MembershipSettings;
   readonly #stopped = new AbortController();
   readonly #listeners = new Set<(view: ClusterView) => void>();
   readonly #learns = new Map<number, () => void>();
@@ -104,8 +103,11 @@ export class Membership {
   #loggedFault: string | undefined;
   #learnNumber = 0;
   #view: ClusterView | undefined;
+  #isStarted = false;
+  /** Of the next tick; undefined: none is set. */
   #timer: Timer | undefined;
-  /** Since when it is full and not in contact; undefined: it is in contact, or not full. As of the last time that it was looked at, which is at each tick at least. */
+  #timerDueMs = Infinity;
+  /** Since when it is full and not in contact; undefined: it is in contact, or not full. As of the last time that it was looked at, which is at each tick at least: one is due when contact ends. */
   #outSinceMs: number | undefined;
   /** Set while anybody waits for contact. */
   #contactWait: ContactWait | undefined;
@@ -119,7 +121,6 @@ export class Membership {
   private constructor(options: MembershipOptions, modules: MembershipShellModules, core: MembershipCore) {
     this.#options = options;
     this.#modules = modules;
-    this.#settings = options.settings ?? MEMBERSHIP_SETTINGS;
     this.#core = core;
     this.#table = core.table;
     this.#metrics = new MembershipMetrics(modules.metrics, this);
@@ -146,7 +147,8 @@ export class Membership {
   }
 
   start(): void {
-    this.#tickLater();
+    this.#isStarted = true;
+    this.#tickWhenDue();
     void this.#join();
   }
 
@@ -329,12 +331,16 @@ export class Membership {
     this.#step({ kind: "changed", changes: make(this.#nowMs) });
   }
 
-  #tickLater(): void {
-    if (this.#stopped.signal.aborted) return;
-    this.#timer = this.#modules.clock.after(this.#settings.tickMs, () => {
+  /** One timer, for what is due next. */
+  #tickWhenDue(): void {
+    const dueMs = this.#core.tickDueMs;
+    if (!this.#isStarted || this.#stopped.signal.aborted || (this.#timer !== undefined && this.#timerDueMs <= dueMs)) return;
+    this.#timer?.cancel();
+    this.#timerDueMs = dueMs;
+    this.#timer = this.#modules.clock.after(Math.max(0, Math.ceil(dueMs - this.#nowMs)), () => {
+      this.#timer = undefined;
       this.#step({ kind: "tick" });
       this.#lookAtContact();
-      this.#tickLater();
     });
   }
 
@@ -369,6 +375,7 @@ export class Membership {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#run(this.#core.step(next, this.#nowMs));
     } finally {
       this.#isStepping = false;
+      this.#tickWhenDue();
     }
   }
 

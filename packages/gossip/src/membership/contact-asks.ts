@@ -29,6 +29,11 @@ export class ContactAsks {
     this.#modules = modules;
   }
 
+  /** Somebody is asked again at the next tick. */
+  get isWaiting(): boolean {
+    return this.#again.size > 0;
+  }
+
   beginInterval(): void {
     this.#asks.clear();
     this.#askedCount = 0;

@@ -32,7 +32,7 @@ class Rig {
   pass(durationMs: number): void {
     for (const endMs = this.nowMs + durationMs; this.nowMs < endMs; ) {
       this.nowMs += TICK_MS;
-      this.act((actions) => this.detector.tick(this.nowMs, TICK_MS, actions));
+      this.act((actions) => this.detector.tick(this.nowMs, this.nowMs, actions));
       if (this.nowMs % 1000 === 0) this.act((actions) => this.detector.round(this.nowMs, actions));
     }
   }
@@ -163,8 +163,9 @@ describe("detector", () => {
     const rig = new Rig(10);
     rig.answering.delete("m1");
     rig.pass(1900);
+    const dueMs = rig.nowMs + TICK_MS;
     rig.nowMs += 20_000;
-    rig.act((actions) => rig.detector.tick(rig.nowMs, TICK_MS, actions));
+    rig.act((actions) => rig.detector.tick(rig.nowMs, dueMs, actions));
     expect(rig.detector.suspectCount).to.equal(0);
     expect(rig.detector.health).to.equal(1);
   });
@@ -173,8 +174,9 @@ describe("detector", () => {
     const rig = new Rig(10);
     rig.answering.delete("m1");
     rig.pass(3000);
+    const dueMs = rig.nowMs + TICK_MS;
     rig.nowMs += 20_000;
-    rig.act((actions) => rig.detector.tick(rig.nowMs, TICK_MS, actions));
+    rig.act((actions) => rig.detector.tick(rig.nowMs, dueMs, actions));
     const wokenMs = rig.nowMs;
     rig.pass(30_000);
     expect(rig.times("run-out")[0]).to.be.at.least(wokenMs + 12_000);

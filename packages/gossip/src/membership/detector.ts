@@ -124,7 +124,7 @@ export class Detector {
   #order: string[] = [];
   #orderAt = 0;
   #nextRoundMs = 0;
-  #lastTickMs = -1;
+  #hasTicked = false;
   /** When heartbeats are compared with suspicions again. */
   #nextHeartbeatsMs = 0;
   #health = 0;
@@ -211,10 +211,15 @@ export class Detector {
     if (target !== undefined && target.silentSinceMs < 0) this.#probe(target, nowMs, actions);
   }
 
-  /** What has fallen due. Call it every `tickMs`; one that comes late restarts what was under way. */
-  tick(nowMs: number, tickMs: number, actions: DetectorAction[]): void {
-    const lateMs = this.#lastTickMs < 0 ? 0 : nowMs - this.#lastTickMs - tickMs;
-    this.#lastTickMs = nowMs;
+  /** Somebody has not answered yet, is accused or suspected, or others wait for word of somebody: ticks are due every `tickMs`. */
+  get isWaiting(): boolean {
+    return this.#open.size > 0 || this.#helps.length > 0;
+  }
+
+  /** What has fallen due. `dueMs`: when this tick was to come. One that comes late restarts what was under way. */
+  tick(nowMs: number, dueMs: number, actions: DetectorAction[]): void {
+    const lateMs = this.#hasTicked ? nowMs - dueMs : 0;
+    this.#hasTicked = true;
     if (lateMs > this.#settings.lagMaxMs) return this.#restart(nowMs);
     const { probeTimeoutMs, probeIntervalMs } = this.#settings;
     const factor = this.#health + 1;

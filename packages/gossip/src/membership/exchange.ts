@@ -72,6 +72,11 @@ export class TableExchange {
     this.#isDue = true;
   }
 
+  /** When `tick` has something to do. */
+  get dueMs(): number {
+    return this.#isDue ? this.#nextMs : Infinity;
+  }
+
   /** Where an exchange is due: everyone in a small cluster, one member in a large one, learns that the tables differ. */
   tick(nowMs: number): void {
     if (!this.#isDue || nowMs < this.#nextMs) return;

@@ -19,7 +19,7 @@ export type NewsSource = "self" | "member" | "gossip";
 
 export interface NewsModules {
   readonly table: MemberTable;
-  readonly detector: Pick<Detector, "names" | "accusersOf">;
+  readonly detector: Pick<Detector, "names" | "targetCount" | "accusersOf">;
   readonly random: Random;
   readonly send: (to: string, message: MembershipMessage) => void;
   readonly publish: (message: MembershipMessage) => void;
@@ -69,7 +69,13 @@ export class News {
     if (source === "self") this.#toPublish.add(key);
   }
 
-  /** Tells some of it, once a tick at most. */
+  /** When `tell` has something to tell; Infinity: nothing, or nothing before the table is on disk or somebody is there. */
+  get dueMs(): number {
+    const { table, detector } = this.#modules;
+    return this.#queue.size === 0 || !table.isPersisted || detector.targetCount === 0 ? Infinity : this.#nextMs;
+  }
+
+  /** Tells some of it, once in `tickMs` at most. */
   tell(nowMs: number): void {
     const { table, detector, send } = this.#modules;
     if (this.#toPublish.size > 0 && table.isPersisted) this.#publish();

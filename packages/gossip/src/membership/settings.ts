@@ -5,7 +5,7 @@ import { NEWS_SETTINGS, type NewsSettings } from "./news-queue.ts";
 export interface MembershipSettings {
   readonly detector: DetectorSettings;
   readonly news: NewsSettings;
-  /** `step` expects a tick this often. */
+  /** Ticks of `step` come this often while it waits for somebody, and news are told this often; else when something is due. */
   readonly tickMs: number;
   /** Heartbeats in a large cluster: each takes up to four of these periods to come back as a word, within the lease of 5 s. */
   readonly relayIntervalMs: number;

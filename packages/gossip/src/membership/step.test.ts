@@ -37,6 +37,28 @@ describe("membership in a world of nodes", () => {
     });
   }
 
+  it("idle: a member of three wakes twice a second, and is not slow to itself when something happens at last", () => {
+    const world = settled(3);
+    const before = world.live.map(({ tickCount }) => tickCount);
+    world.runFor(60 * SECOND);
+    for (const [at, { name, tickCount }] of world.live.entries()) expect(tickCount - before[at]!, name).to.be.within(60, 150);
+    const member = world.member(nameOf(0));
+    world.step(member, { kind: "changed", changes: member.core.table.leave(world.nowMs) });
+    world.runFor(SECOND);
+    for (const { core, name } of world.live) {
+      expect(core.health, name).to.equal(0);
+      expect(core.table.entry(nameOf(0))?.status, name).to.equal("leaving");
+    }
+  });
+
+  it("contact: a tick comes when it ends", () => {
+    const world = settled(3);
+    world.split((name) => (name === nameOf(0) ? 1 : 0));
+    const { core } = world.member(nameOf(0));
+    expect(world.runUntil(() => !core.table.isInContact(world.nowMs), 10 * SECOND)).to.be.above(3 * SECOND);
+    expect(core.tickDueMs - world.nowMs).to.be.at.most(100);
+  });
+
   it("start: a founder that gets company is out of contact for less than 0.3 s", () => {
     for (let seed = 1; seed <= 20; seed++) {
       const world = new MembershipWorld({ seed });

@@ -69,6 +69,7 @@ export class MembershipCore {
   #nextTableTickMs = 0;
   #nextCompareMs = 0;
   #nextRejoinMs = 0;
+  #tickDueMs: number;
 
   readonly #wordTaker: WordTaker = { sentMs: (heartbeat) => this.#beats.sentMs(heartbeat), onWord: (name, storeId, sentMs) => this.#onHeard(name, storeId, sentMs) };
   #isRosterStale = true;
@@ -95,6 +96,7 @@ export class MembershipCore {
     this.#askedToPersist = table.persistVersion;
     for (const { name } of table.entries) this.#follow(name);
     // Spread over the interval, so that nodes started together do not act together.
+    this.#tickDueMs = nowMs;
     this.#nextBeatMs = nowMs;
     this.#nextTableTickMs = nowMs;
     this.#nextCompareMs = nowMs + settings.compareIntervalMs * random.float();
@@ -117,6 +119,11 @@ export class MembershipCore {
   /** How many members have on disk that this node left. */
   get leftKnownByCount(): number {
     return this.#exchange.leftKnownByCount;
+  }
+
+  /** When the next tick is due. A step may make it earlier. */
+  get tickDueMs(): number {
+    return this.#tickDueMs;
   }
 
   step(event: MembershipEvent, nowMs: number): readonly MembershipEffect[] {
@@ -155,14 +162,29 @@ export class MembershipCore {
       this.#askedToPersist = this.table.persistVersion;
       this.#effects.push({ kind: "persist" });
     }
+    const dueMs = this.#nextDueMs(nowMs);
+    this.#tickDueMs = event.kind === "tick" ? dueMs : Math.min(dueMs, this.#tickDueMs);
     return this.#effects;
   }
 
   // ---- time
 
+  /**
+   * While this node waits for somebody, or for contact, ticks come every `tickMs`, so that a pause of this node is seen before anything is concluded from it.
+   * Else only for what is due, and when contact may end: whoever waits for contact counts from then.
+   */
+  #nextDueMs(nowMs: number): number {
+    const isOut = this.table.isFull && !this.table.isInContact(nowMs);
+    const isWaiting = isOut || this.#detector.isWaiting || this.#contactAsks.isWaiting;
+    const soonMs = isWaiting ? nowMs + this.#settings.tickMs : Infinity;
+    const contactEndMs = this.table.isFull && !isOut ? this.table.contactUntilMs + 1 : Infinity;
+    const nextMs = Math.min(soonMs, contactEndMs, this.#nextBeatMs, this.#nextTableTickMs, this.#nextCompareMs, this.#nextRejoinMs, this.#exchange.dueMs, this.#news.dueMs);
+    return Math.max(nowMs, nextMs); // what could have been done long ago does not make the tick a late one
+  }
+
   #tick(nowMs: number): void {
-    const { tickMs, compareIntervalMs, rejoinIntervalMs } = this.#settings;
-    this.#detect(nowMs, (actions) => this.#detector.tick(nowMs, tickMs, actions));
+    const { compareIntervalMs, rejoinIntervalMs } = this.#settings;
+    this.#detect(nowMs, (actions) => this.#detector.tick(nowMs, this.#tickDueMs, actions));
     if (nowMs >= this.#nextTableTickMs) {
       this.#nextTableTickMs = nowMs + TABLE_TICK_MS;
       this.#apply(this.table.tick(nowMs), "self", "", nowMs);

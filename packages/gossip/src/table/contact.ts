@@ -34,6 +34,11 @@ export class Contact {
     return sentMs !== undefined && nowMs - sentMs <= this.#leaseMs;
   }
 
+  /** While it is in contact: it will be until then at least, unless others vote. As found when `isInContact` was asked last. */
+  get untilMs(): number {
+    return this.#untilMs;
+  }
+
   /** `self` counts where it is a voter. */
   isInContact(electorate: Electorate, self: StoreId, nowMs: number): boolean {
     if (nowMs <= this.#untilMs) return true;

@@ -429,6 +429,11 @@ export class MemberTable {
     return this.isFull && this.#contact.isInContact(this.electorate, this.#storeId, nowMs);
   }
 
+  /** While it is in contact: it will be until then at least, unless others vote. */
+  get contactUntilMs(): number {
+    return this.#contact.untilMs;
+  }
+
   /** For longer than a lease neither the member nor a majority has answered this node. */
   isUnheard({ storeId }: Entry, nowMs: number): boolean {
     return nowMs - this.#startMs > this.#options.leaseMs && !this.isInContact(nowMs) && !this.#contact.isHeard(storeId, nowMs);

@@ -41,6 +41,9 @@ export interface WorldMember {
   sentCount: number;
   sentBytes: number;
   readonly waiting: MembershipEvent[];
+  tickCount: number;
+  /** When its next tick comes. */
+  tickAtMs: number;
 }
 
 /** Bytes of a message besides its own: frame, multiplexing and encryption of a link (1 + 4 + 12 + 22). */
@@ -122,7 +125,7 @@ export class MembershipWorld {
     const member = this.member(name);
     member.isPaused = false;
     for (const event of member.waiting.splice(0)) this.step(member, event);
-    this.#tickLater(member);
+    this.#tickAt(member, this.nowMs);
   }
 
   /** Nothing passes from one to the other. */
@@ -178,6 +181,7 @@ export class MembershipWorld {
     if (!member.isUp) return;
     if (member.isPaused) return void member.waiting.push(event);
     this.#run(member, member.core.step(event, this.nowMs));
+    if (member.core.tickDueMs < member.tickAtMs) this.#tickAt(member, member.core.tickDueMs);
   }
 
   // ---- inside
@@ -190,9 +194,9 @@ export class MembershipWorld {
     table.noteBucketReplication(replication, this.nowMs);
     table.persisted(table.persistVersion, this.nowMs);
     const core = new MembershipCore(settings, { table, random: seededRandom(Math.floor(this.#random.float() * 2 ** 32)) }, this.nowMs + Math.floor(this.#random.float() * settings.detector.probeIntervalMs));
-    const member: WorldMember = { name, core, isUp: true, isPaused: false, boot, state: table.state, storeId, address, sentCount: 0, sentBytes: 0, waiting: [] };
+    const member: WorldMember = { name, core, isUp: true, isPaused: false, boot, state: table.state, storeId, address, sentCount: 0, sentBytes: 0, waiting: [], tickCount: 0, tickAtMs: Infinity };
     this.members.set(name, member);
-    this.#after(Math.floor(this.#random.float() * settings.tickMs), () => this.#tick(member, boot));
+    this.#tickAt(member, this.nowMs + Math.floor(this.#random.float() * settings.tickMs));
     return member;
   }
 
@@ -200,15 +204,17 @@ export class MembershipWorld {
     return { name, storeId, bootId: bootIdOf(0), clusterAddress: `${name}:7946`, httpAddress: `${name}:4040`, zone: "", tokenCount: 128, protocolMin: 1, protocolMax: 1, formats: "", promises: "", build: "0.1.0" };
   }
 
-  #tickLater(member: WorldMember): void {
+  /** One timer: an earlier tick takes the place of a later one. */
+  #tickAt(member: WorldMember, dueMs: number): void {
     const { boot } = member;
-    this.#after(this.#options.settings.tickMs, () => this.#tick(member, boot));
-  }
-
-  #tick(member: WorldMember, boot: number): void {
-    if (!member.isUp || member.boot !== boot || member.isPaused) return;
-    this.step(member, { kind: "tick" });
-    this.#tickLater(member);
+    const atMs = Math.max(this.nowMs, Math.ceil(dueMs));
+    member.tickAtMs = atMs;
+    this.#after(atMs - this.nowMs, () => {
+      if (!member.isUp || member.boot !== boot || member.isPaused || member.tickAtMs !== atMs) return;
+      member.tickAtMs = Infinity;
+      member.tickCount++;
+      this.step(member, { kind: "tick" });
+    });
   }
 
   #run(member: WorldMember, effects: readonly MembershipEffect[]): void {
