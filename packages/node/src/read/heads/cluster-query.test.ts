@@ -556,7 +556,7 @@ describe("a query over several heads", () => {
     it("a segment that waits at a process that was stopped holds a query up for half a second, where nobody suspects it yet", async () => {
       await world.push(0, ["a", "b", "c"]);
       await world.of("a").seal();
-      for (const name of ["b", "c"]) announce("a", name);
+      for (const name of ["b", "c"]) world.of("a").tell(name);
       world.cluster.stop("a");
       expect(await timeOf(async () => expect(await world.ask("b")).deep.equal([0]))).within(500, 700);
     });
