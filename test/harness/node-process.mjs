@@ -107,6 +107,29 @@ export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1
         void exited.then(() => reject(new Error(`the node ended before it logged ${words}:\n${log.join("\n")}`)));
       });
     },
+    /**
+     * Resolves once `holds` is true: it is asked at once, and again after each line of the log. Rejects after `timeoutMs`, or where the node ends before, with what `otherwise` says
+     * and the last lines.
+     */
+    async until(holds, otherwise, timeoutMs = READY_TIMEOUT_MS) {
+      let wake;
+      let isLate = false;
+      const onLine = () => wake();
+      const timer = setTimeout(() => wake((isLate = true)), timeoutMs);
+      watchers.add(onLine);
+      void exited.then(() => wake());
+      try {
+        for (;;) {
+          const nextLine = new Promise((resolve) => (wake = resolve)); // made before `holds` is asked: a line that comes meanwhile counts
+          if (!hasExited && (await holds())) return;
+          if (hasExited || isLate) throw new Error(`${otherwise()}:\n${log.slice(-30).join("\n")}`);
+          await nextLine;
+        }
+      } finally {
+        clearTimeout(timer);
+        watchers.delete(onLine);
+      }
+    },
     exited,
     hasExited: () => hasExited,
     kill: () => end("SIGKILL"),

@@ -2,7 +2,7 @@
  * Histories written by hand, each with the rules whose absence it needs: with them off it breaks a promise, with all on it does not. Random search seldom
  * meets them.
  */
-import type { Action, WorldOptions } from "./model-world.ts";
+import type { Action, WorldOptions } from "./model-state.ts";
 
 export interface ModelHistory {
   readonly name: string;

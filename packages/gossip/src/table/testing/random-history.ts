@@ -3,7 +3,8 @@
  * faults, how many.
  */
 import { type Random, seededRandom } from "@pyromesh/base";
-import { type Action, ModelWorld, type Violation, type WorldOptions } from "./model-world.ts";
+import type { Action, Violation, WorldOptions } from "./model-state.ts";
+import { ModelWorld } from "./model-world.ts";
 
 export const WORLDS: readonly WorldOptions[] = [
   { n: 3, slots: 4, rf: 1 },

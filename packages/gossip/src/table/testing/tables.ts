@@ -1,7 +1,8 @@
 /** Member tables for tests: small names, store ids that show their number, a disk that is never late. */
+import { CodedError } from "@pyromesh/base";
 import { FORMATS, type StoreId } from "@pyromesh/ring";
 import { announced, type AnnouncedFormats } from "../../items/announced-formats.ts";
-import type { ClusterState } from "../../items/cluster-state.ts";
+import { type ClusterState, decodeClusterState, encodeClusterState } from "../../items/cluster-state.ts";
 import { type Entry, NOBODY, type OwnEntry } from "../../items/entry.ts";
 import type { Loss } from "../../items/losses.ts";
 import type { TableMessage } from "../../items/table-message.ts";
@@ -112,4 +113,38 @@ export function tickAll(tables: readonly MemberTable[], nowMs: number): void {
     persist(table, nowMs);
   }
   converge(tables, nowMs);
+}
+
+/** What `table` says of the member: its state; undefined: it knows none of this name. */
+export function stateOf(table: MemberTable, name: string): string | undefined {
+  const view = table.view(new Set());
+  return [...view.members, ...view.gone].find((member) => member.name === name)?.state;
+}
+
+/** The code with which `make` throws; "done": it does not. */
+export function codeOf(make: () => unknown): string {
+  try {
+    make();
+    return "done";
+  } catch (error) {
+    return error instanceof CodedError ? error.code : String(error);
+  }
+}
+
+/** A new process on the table's data directory. */
+export function restart(table: MemberTable, rest: object = {}): MemberTable {
+  return openTable(table.own.name, Number.parseInt(table.own.storeId, 16), { bootNumber: 99, restored: decodeClusterState(encodeClusterState(table.state)), ...rest });
+}
+
+/** The member is declared dead by the others, and its loss is cleared. */
+export function clearDead(tables: readonly MemberTable[], dead: MemberTable): void {
+  const survivors = tables.filter((table) => table !== dead);
+  survivors[0]!.declareDead(dead.own.name, 1000);
+  converge(survivors, 1000);
+  for (const table of survivors) {
+    table.noteFlushed(dead.own.storeId, dead.own.incarnation, 2000);
+    persist(table, 2000);
+  }
+  tickAll(survivors, 1000 + LEASE_MS + 1);
+  tickAll(survivors, 1000 + LEASE_MS + 2);
 }
