@@ -65,6 +65,13 @@ describe("a segment that was heard to wait at a store, and is nowhere,", () => {
     }
   });
 
+  it("is named by the very store at which it was said to wait, where no other holds records of its times", async () => {
+    world.cluster.update({ acksMin: 1 });
+    for (const number of [0, 2, 3]) await world.push(number, ["a", "b", "c"], ["a"]);
+    await world.of("a").tellOfNone("c", 0, 3);
+    expect(await world.ask("c")).deep.equal([0, 2, 3]);
+  });
+
   it("takes one round more, however many they are", async () => {
     await pushAll();
     for (const [from, to] of [[0, 3], [0, 2], [1, 3], [1, 2]] as const) {
