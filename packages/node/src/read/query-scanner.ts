@@ -41,7 +41,10 @@ import type { ObjectParts, SegmentSource } from "./segment-source.ts";
 import { isDamage } from "./unreadable-objects.ts";
 import type { Damage, UnreadableObjects } from "./unreadable-objects.ts";
 
-/** Plans of one query. Each but the last is followed by a LIST. */
+/**
+ * Plans of one query, whatever the reason: an object that is gone from the bucket, which a LIST follows, or a store that failed after it was asked. Why three do: decision 0020. A refused
+ * query holds nothing, and its caller asks again.
+ */
 const PLANS_MAX = 3;
 
 /**

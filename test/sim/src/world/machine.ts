@@ -145,8 +145,10 @@ export class Machine {
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
         this.#note(life, `ends itself: ${error.message}`);
-        if (this.#isNewId(error)) this.#world.hasNewId = true;
-        if (faults.threadDeathCount < DEATHS_MAX && !this.#isNewId(error)) this.#world.fail(new Violation("no-error", `the node ended itself after ${faults.threadDeathCount} deaths of threads: ${error.message}`));
+        if (this.#isNewId(error)) {
+          this.#world.hasNewId = true;
+          this.#world.isFewer = true;
+        } else if (faults.threadDeathCount < DEATHS_MAX) this.#world.fail(new Violation("no-error", `the node ended itself after ${faults.threadDeathCount} deaths of threads: ${error.message}`));
         this.crash("kill");
       },
     };

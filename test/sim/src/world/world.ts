@@ -47,8 +47,8 @@ export class World {
   /** Members that an operator told to leave, and that have not left yet. */
   readonly leaving: Set<Machine> = new Set();
   /**
-   * A machine's disk was replaced by an empty one or put back, a store may take a new id, or a member was told to leave: one of these, once a history. With two lost stores, what both acknowledged may
-   * be gone; and the one that is left of two members is no majority, so that nobody joins without an operator's word.
+   * A machine's disk was replaced by an empty one or put back, a store took a new id or may take one, or a member was told to leave: one of these, once a history. With two lost stores, what both
+   * acknowledged may be gone, and only an operator's word clears them; and the one that is left of two members is no majority, so that nobody joins without one.
    */
   isFewer = false;
   /** The members begin as an earlier build. */

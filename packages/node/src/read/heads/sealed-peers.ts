@@ -13,6 +13,8 @@ export function sealedPeers(cluster: () => Pick<Cluster, "view" | "onChange" | "
   return {
     readSealed: (storeId, key, offset, lengthBytes, signal) => {
       const known = cluster();
+      // Else the catalog would have it here.
+      if (storeId === known.view.self.storeId) return Promise.reject(unavailable("SEALED_NOT_HERE", `${JSON.stringify(key)} does not wait at this node, whatever others say`));
       const member = known.view.members.find((one) => one.storeId === storeId);
       // As where the segment is no longer there: the query plans again, without what a store that does not answer has.
       if (member === undefined) return Promise.reject(unavailable("SEALED_NOT_HERE", `${JSON.stringify(key)} waits at store ${storeId}, which is no member's now`));
