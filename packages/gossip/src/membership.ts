@@ -328,7 +328,10 @@ export class Membership {
 
   #tickLater(): void {
     if (this.#stopped.signal.aborted) return;
+    const dueMs = this.#nowMs + this.#settings.tickMs;
     this.#timer = this.#modules.clock.after(this.#settings.tickMs, () => {
+      // While this process stood still contact could not come back: that time does not count as one in which it did not.
+      if (this.#outSinceMs !== undefined) this.#outSinceMs += Math.max(0, this.#nowMs - dueMs);
       this.#step({ kind: "tick" });
       this.#lookAtContact();
       this.#tickLater();
