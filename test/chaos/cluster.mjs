@@ -83,6 +83,16 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
       process.kill(members.get(name).process.pid, "SIGCONT");
       Object.assign(members.get(name), { isPaused: false, takenAwayMs: performance.now() });
     },
+    /** Resolves when all members see it as active. One that wakes from a pause says that it is ready before it knows that it was declared dead; it is live when the others say so. */
+    async isBack(name, timeoutMs = READY_TIMEOUT_MS) {
+      const deadlineMs = performance.now() + timeoutMs;
+      for (;;) {
+        const seen = await Promise.all([...members.values()].map((member) => stateAt(member, name)));
+        if (seen.every((state) => state === "active")) return note(name, "is back");
+        if (performance.now() > deadlineMs) throw new Error(`${name} is not back after ${timeoutMs} ms: the members say ${seen.join(", ")}`);
+        await sleep(50);
+      }
+    },
     /** Resolves when each of these members says that it is ready. Rejects with what the late ones say. */
     async ready(which = names, timeoutMs = READY_TIMEOUT_MS) {
       const deadlineMs = performance.now() + timeoutMs;
@@ -126,6 +136,16 @@ async function readiness({ process, url }) {
     return { isReady: reply.status === 200, words: (await reply.text()).trim() };
   } catch (error) {
     return { isReady: false, words: String(error) };
+  }
+}
+
+/** How a member sees another one, in a word. */
+async function stateAt({ url }, name) {
+  try {
+    const reply = await fetch(`${url}/members?format=json`, { signal: AbortSignal.timeout(2_000) });
+    return (await reply.json()).members.find((member) => member.name === name)?.state;
+  } catch (error) {
+    return String(error);
   }
 }
 
