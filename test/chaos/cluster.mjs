@@ -27,7 +27,7 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
   for (const name of names) {
     const [clusterPort, httpPort] = await freePorts(2);
     const proxy = await openLinkProxy({ member: name, targetPort: clusterPort, links, pidsOf });
-    members.set(name, { name, clusterPort, httpPort, proxy, dataDir: path.join(dir, name), process: undefined, url: `http://127.0.0.1:${httpPort}`, takenAwayMs: -Infinity, isPaused: false });
+    members.set(name, { name, clusterPort, httpPort, proxy, dataDir: path.join(dir, name), process: undefined, url: `http://127.0.0.1:${httpPort}`, takenAwayMs: -Infinity, isPaused: false, pausing: new AbortController() });
   }
   const byUrl = new Map([...members.values()].map((member) => [member.url, member]));
   const note = (name, what, { isFault = false } = {}) => onEvent({ atMs: performance.now(), name, what, isFault });
@@ -56,6 +56,8 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
     isUp: (name) => members.get(name).process !== undefined && !members.get(name).process.hasExited(),
     /** The member at this URL was killed or paused at some time since `sinceMs`: no request under way to it was one to a live node. */
     wasTakenAway: (url, sinceMs) => byUrl.get(url).isPaused || byUrl.get(url).takenAwayMs >= sinceMs,
+    /** Aborted when the member at this URL is paused: nobody waits ten seconds for a process that is stopped, and then asks no other one meanwhile. */
+    pausing: (url) => byUrl.get(url).pausing.signal,
     start,
     /** kill -9. `wipe`: the data dir goes too. */
     async kill(name, { wipe = false } = {}) {
@@ -77,11 +79,12 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
       note(name, "is paused", { isFault: true });
       members.get(name).isPaused = true;
       process.kill(members.get(name).process.pid, "SIGSTOP");
+      members.get(name).pausing.abort(new Error("it is paused"));
     },
     resume(name) {
       note(name, "is resumed");
       process.kill(members.get(name).process.pid, "SIGCONT");
-      Object.assign(members.get(name), { isPaused: false, takenAwayMs: performance.now() });
+      Object.assign(members.get(name), { isPaused: false, takenAwayMs: performance.now(), pausing: new AbortController() });
     },
     /** Resolves when all members see it as active. One that wakes from a pause says that it is ready before it knows that it was declared dead; it is live when the others say so. */
     async isBack(name, timeoutMs = READY_TIMEOUT_MS) {
