@@ -51,7 +51,7 @@ export async function runChaos({ nodeCount = 3, faults = ["kill"], count = 5, se
   const down = new Set();
   const wrong = [];
   const urls = () => cluster.names.filter((name) => !down.has(name)).map((name) => cluster.member(name).url);
-  const load = startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, startMs, random, onWrong: (words) => wrong.push(...words), wasTakenAway: cluster.wasTakenAway });
+  const load = startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, startMs, random, onWrong: (words) => wrong.push(...words), wasTakenAway: cluster.wasTakenAway, pausing: cluster.pausing });
   const done = [];
   let failure;
   try {

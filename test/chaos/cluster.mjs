@@ -27,7 +27,7 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
   for (const name of names) {
     const [clusterPort, httpPort] = await freePorts(2);
     const proxy = await openLinkProxy({ member: name, targetPort: clusterPort, links, pidsOf });
-    members.set(name, { name, clusterPort, httpPort, proxy, dataDir: path.join(dir, name), process: undefined, url: `http://127.0.0.1:${httpPort}`, takenAwayMs: -Infinity, isPaused: false });
+    members.set(name, { name, clusterPort, httpPort, proxy, dataDir: path.join(dir, name), process: undefined, url: `http://127.0.0.1:${httpPort}`, takenAwayMs: -Infinity, isPaused: false, pausing: new AbortController() });
   }
   const byUrl = new Map([...members.values()].map((member) => [member.url, member]));
   const note = (name, what, { isFault = false } = {}) => onEvent({ atMs: performance.now(), name, what, isFault });
@@ -56,6 +56,8 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
     isUp: (name) => members.get(name).process !== undefined && !members.get(name).process.hasExited(),
     /** The member at this URL was killed or paused at some time since `sinceMs`: no request under way to it was one to a live node. */
     wasTakenAway: (url, sinceMs) => byUrl.get(url).isPaused || byUrl.get(url).takenAwayMs >= sinceMs,
+    /** Aborted when the member at this URL is paused: nobody waits ten seconds for a process that is stopped, and then asks no other one meanwhile. */
+    pausing: (url) => byUrl.get(url).pausing.signal,
     start,
     /** kill -9. `wipe`: the data dir goes too. */
     async kill(name, { wipe = false } = {}) {
@@ -77,11 +79,22 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
       note(name, "is paused", { isFault: true });
       members.get(name).isPaused = true;
       process.kill(members.get(name).process.pid, "SIGSTOP");
+      members.get(name).pausing.abort(new Error("it is paused"));
     },
     resume(name) {
       note(name, "is resumed");
       process.kill(members.get(name).process.pid, "SIGCONT");
-      Object.assign(members.get(name), { isPaused: false, takenAwayMs: performance.now() });
+      Object.assign(members.get(name), { isPaused: false, takenAwayMs: performance.now(), pausing: new AbortController() });
+    },
+    /** Resolves when all members see it as active. One that wakes from a pause says that it is ready before it knows that it was declared dead; it is live when the others say so. */
+    async isBack(name, timeoutMs = READY_TIMEOUT_MS) {
+      const deadlineMs = performance.now() + timeoutMs;
+      for (;;) {
+        const seen = await Promise.all([...members.values()].map((member) => stateAt(member, name)));
+        if (seen.every((state) => state === "active")) return note(name, "is back");
+        if (performance.now() > deadlineMs) throw new Error(`${name} is not back after ${timeoutMs} ms: the members say ${seen.join(", ")}`);
+        await sleep(50);
+      }
     },
     /** Resolves when each of these members says that it is ready. Rejects with what the late ones say. */
     async ready(which = names, timeoutMs = READY_TIMEOUT_MS) {
@@ -126,6 +139,16 @@ async function readiness({ process, url }) {
     return { isReady: reply.status === 200, words: (await reply.text()).trim() };
   } catch (error) {
     return { isReady: false, words: String(error) };
+  }
+}
+
+/** How a member sees another one, in a word. */
+async function stateAt({ url }, name) {
+  try {
+    const reply = await fetch(`${url}/members?format=json`, { signal: AbortSignal.timeout(2_000) });
+    return (await reply.json()).members.find((member) => member.name === name)?.state;
+  } catch (error) {
+    return String(error);
   }
 }
 

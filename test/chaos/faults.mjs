@@ -34,6 +34,7 @@ export const FAULTS = {
       cluster.pause(name);
       await sleep(1_000 + random() * 15_000);
       cluster.resume(name);
+      await cluster.isBack(name);
       await cluster.ready([name]);
     });
   },

@@ -8,12 +8,13 @@ import { SERVICE_COUNT } from "./ledger.mjs";
 
 const REQUEST_TIMEOUT_MS = 10_000;
 const PUSH_TRIES_MAX = 5;
+const NEVER = new AbortController().signal;
 
 /**
  * `urls()`: the members that are meant to answer now. `wasTakenAway(url, sinceMs)`: a request under way to it since then was cut off on purpose, and its failure
- * counts apart. Returns { stop }, which resolves when every client has ended.
+ * counts apart. `pausing(url)`: a signal that ends a request to it. Returns { stop }, which resolves when every client has ended.
  */
-export function startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, startMs, random, onWrong, wasTakenAway = () => false }) {
+export function startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, startMs, random, onWrong, wasTakenAway = () => false, pausing = () => NEVER }) {
   let isStopping = false;
   const draw = () => {
     const all = urls();
@@ -21,14 +22,14 @@ export function startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, st
   };
   const pusher = async () => {
     while (!isStopping) {
-      await pushOnce({ ledger, draw, startMs, wasTakenAway });
+      await pushOnce({ ledger, draw, startMs, wasTakenAway, pausing });
       await sleep(pauseMs * (0.5 + random()));
     }
   };
   const querier = async () => {
     while (!isStopping) {
       const url = draw();
-      if (url !== undefined) await queryOnce({ ledger, url, service: Math.floor(random() * SERVICE_COUNT), startMs, onWrong, wasTakenAway });
+      if (url !== undefined) await queryOnce({ ledger, url, service: Math.floor(random() * SERVICE_COUNT), startMs, onWrong, wasTakenAway, pausing });
       await sleep(pauseMs * 3 * (0.5 + random()));
     }
   };
@@ -41,7 +42,7 @@ export function startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, st
   };
 }
 
-async function pushOnce({ ledger, draw, startMs, wasTakenAway }) {
+async function pushOnce({ ledger, draw, startMs, wasTakenAway, pausing }) {
   const n = ledger.begin();
   const labels = [
     { name: "__name__", value: "process_cpu" },
@@ -54,7 +55,7 @@ async function pushOnce({ ledger, draw, startMs, wasTakenAway }) {
     const url = draw();
     if (url === undefined) return;
     const sentMs = performance.now();
-    const { status, text } = await post(`${url}/push.v1.PusherService/Push`, body)
+    const { status, text } = await post(`${url}/push.v1.PusherService/Push`, body, { signal: pausing(url) })
       .then(async (reply) => ({ status: reply.status, text: await reply.text() }))
       .catch((error) => ({ status: undefined, text: String(error.cause ?? error) }));
     if (status === 200) {
@@ -69,7 +70,7 @@ async function pushOnce({ ledger, draw, startMs, wasTakenAway }) {
 }
 
 /** Asks one member for one service (undefined: all), and compares a complete answer with the ledger. Resolves with { status, recordCount, identitySum }. */
-export async function queryOnce({ ledger, url, service, startMs, onWrong = () => {}, timeoutMs = REQUEST_TIMEOUT_MS, wasTakenAway = () => false }) {
+export async function queryOnce({ ledger, url, service, startMs, onWrong = () => {}, timeoutMs = REQUEST_TIMEOUT_MS, wasTakenAway = () => false, pausing = () => NEVER }) {
   const sentMs = performance.now();
   const message = {
     profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
@@ -81,7 +82,7 @@ export async function queryOnce({ ledger, url, service, startMs, onWrong = () =>
   let reply;
   let text;
   try {
-    reply = await post(`${url}/querier.v1.QuerierService/SelectMergeStacktraces`, JSON.stringify(message), timeoutMs);
+    reply = await post(`${url}/querier.v1.QuerierService/SelectMergeStacktraces`, JSON.stringify(message), { timeoutMs, signal: pausing(url) });
     text = await reply.text();
   } catch (error) {
     ledger.failed("query", `no answer ${shortened(String(error.cause ?? error))}`, { sentMs, url, wasCutOff: wasTakenAway(url, sentMs) });
@@ -109,8 +110,8 @@ function countedIn({ flamegraph }) {
   return counted;
 }
 
-function post(url, body, timeoutMs = REQUEST_TIMEOUT_MS) {
-  return fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body, signal: AbortSignal.timeout(timeoutMs) });
+function post(url, body, { timeoutMs = REQUEST_TIMEOUT_MS, signal }) {
+  return fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) });
 }
 
 /** Without what differs from one answer to the next. */

@@ -76,6 +76,25 @@ describe("membership over links", () => {
     expect(outcome).to.equal(true);
   });
 
+  // Simulated chaos: contact was lost a moment before the process was stopped for 4 s, and woken it refused pushes at once.
+  it("time in which the process stood still is none in which contact did not come back", async () => {
+    const a = await rig.start("a", { isFounder: true, port: 7001 });
+    await rig.start("b", { seeds: ["10.0.0.1:7001"] });
+    await rig.until(() => areReady(2), 10 * SECOND);
+    await rig.end("b");
+    expect(await rig.until(() => !a.membership.isInContact, 10 * SECOND)).to.be.above(0);
+    expect(a.membership.isInContact).to.equal(false);
+    await rig.pass(500);
+    rig.clock.standStill(4 * SECOND);
+    await rig.pass(20);
+    let outcome: boolean | undefined;
+    void a.membership.contact().then((isInContact) => (outcome = isInContact));
+    await rig.pass(500);
+    expect(outcome).to.equal(undefined);
+    await rig.pass(1_500);
+    expect(outcome).to.equal(false);
+  });
+
   it("listeners hear of each change with the view of it, until they end it", async () => {
     const a = await rig.start("a", { isFounder: true, port: 7001 });
     const counts: number[] = [];

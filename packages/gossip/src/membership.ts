@@ -339,6 +339,8 @@ export class Membership {
     this.#timerDueMs = dueMs;
     this.#timer = this.#modules.clock.after(Math.max(0, Math.ceil(dueMs - this.#nowMs)), () => {
       this.#timer = undefined;
+      // While this process stood still contact could not come back: that time does not count as one in which it did not.
+      if (this.#outSinceMs !== undefined) this.#outSinceMs += Math.max(0, this.#nowMs - dueMs);
       this.#step({ kind: "tick" });
       this.#lookAtContact();
     });

@@ -79,6 +79,11 @@ export class ManualClock implements Clock {
     this.#wallOffsetMs += byMs;
   }
 
+  /** Time passes and no timer runs, as while the process is stopped. Those that are due then run late, at the next `advance`. */
+  standStill(byMs: number): void {
+    this.#nowMs += byMs;
+  }
+
   /** Runs the timers that are due by then. */
   advance(byMs: number): void {
     const endMs = this.#nowMs + byMs;

@@ -184,6 +184,28 @@ describe("membership in a world of nodes", () => {
     }
   });
 
+  // Chaos, pause: the woken member refused pushes for up to a second, until its next probes.
+  it("pause: a member that was declared dead meanwhile is in contact again within 0.4 s of its waking", () => {
+    for (const lengthMs of [4_200, 5_000, 8_000, 20_000]) {
+      for (let seed = 1; seed <= 20; seed++) {
+        const world = settled(3, { seed });
+        world.runFor(37 * seed);
+        world.pause("node-2");
+        world.runFor(lengthMs);
+        expect(stateOf(world, "node-0", "node-2")).to.equal("dead");
+        world.resume("node-2");
+        const isBack = (): boolean => stateOf(world, "node-0", "node-2") === "active" && world.member("node-2").core.table.isInContact(world.nowMs);
+        let outMs = 0;
+        for (let stepMs = 0; stepMs < 3 * SECOND; stepMs += 10) {
+          if (!isBack()) outMs += 10;
+          world.runFor(10);
+        }
+        expect(isBack(), `seed ${seed}`).to.equal(true);
+        expect(outMs, `seed ${seed} ${lengthMs} ms`).to.be.below(400);
+      }
+    }
+  });
+
   it("one-way cut: who cannot reach one member asks others, and nobody is declared dead", () => {
     for (const [from, to] of [["node-0", "node-1"], ["node-1", "node-0"]] as const) {
       const world = settled(5);

@@ -66,6 +66,8 @@ export class MembershipCore {
   readonly #suspects = new Set<string>();
 
   #nextBeatMs = 0;
+  /** It says anew that it is there, which is not on disk yet. */
+  #hasRefuted = false;
   #nextTableTickMs = 0;
   #nextCompareMs = 0;
   #nextRejoinMs = 0;
@@ -327,6 +329,9 @@ export class MembershipCore {
     if (this.table.isPersisted) {
       // Others learn by its probes that it answers for contact now.
       if (!this.#published.claimsFull && this.table.own.claimsFull && this.#detector.isFullMesh) this.#nextBeatMs = nowMs;
+      // Its last probes carried the entry that others had declared dead, and answers to them do not count. The next ones go as soon as the others have had time to write the new one.
+      if (this.#hasRefuted && this.#detector.isFullMesh) this.#nextBeatMs = Math.min(this.#nextBeatMs, nowMs + 2 * this.#settings.tickMs);
+      this.#hasRefuted = false;
       this.#published = this.table.own;
     }
     this.#apply(changes, "self", "", nowMs);
@@ -354,6 +359,7 @@ export class MembershipCore {
 
   #onOwnChange(nowMs: number): void {
     if (this.table.own.status !== "alive") return;
+    this.#hasRefuted = true;
     this.#detector.onRefuted(nowMs);
     this.#effects.push({ kind: "refuted", member: this.#self });
   }

@@ -120,10 +120,11 @@ export class MembershipWorld {
     this.member(name).isPaused = true;
   }
 
-  /** What came meanwhile waited in its sockets. */
+  /** Its timers are due before what came meanwhile, and waited in its sockets, is read. */
   resume(name: string): void {
     const member = this.member(name);
     member.isPaused = false;
+    this.step(member, { kind: "tick" });
     for (const event of member.waiting.splice(0)) this.step(member, event);
     this.#tickAt(member, this.nowMs);
   }
