@@ -22,7 +22,7 @@ const USAGE = `usage: npm run bench -- cluster [cost] [idle] [kill] [overload] [
 
   --server DIR       a checkout, built (.)
   --pushes N         of cost, to each cluster in each round (20000)
-  --warm N           of cost, pushes that come before those and are not counted (10000)
+  --warm N           of cost, pushes to each node that come before those and are not counted (10000)
   --rounds N         of cost (1)
   --in-flight N      of cost, to each node; of overload, see there (8)
   --seconds N        of idle and of overload (30)
@@ -135,7 +135,7 @@ async function cost(options: ClusterOptions): Promise<void> {
     const all: CostFigures[] = [];
     for (const [name, shape] of SHAPES) {
       const figures = await measureCost(options.server, withFlags(shape, options), {
-        warming: generatorOf(options, options.warmCount, WARMING_SEED),
+        warming: generatorOf(options, options.warmCount * shape.nodeCount, WARMING_SEED),
         generator: generatorOf(options, options.pushCount),
         inFlightCount: options.inFlightCount,
         progress,

@@ -1,8 +1,8 @@
 /**
  * What a push costs a cluster: CPU of all nodes, flush included, requests and bytes to the bucket, and how often a record is stored there.
  *
- * The nodes take other pushes first that are not counted: each process compiles the same code, so the first thousands of pushes to three nodes cost
- * what three compilers cost.
+ * The nodes take other pushes first that are not counted, each node as many whatever the shape: each process compiles the same code, so the first thousands of
+ * pushes to three nodes cost what three compilers cost, and three nodes that share what one node takes would be measured with a third of its experience.
  */
 import type { PushGenerator } from "../load/generator.ts";
 import { runPushes } from "../load/push-run.ts";
@@ -34,7 +34,7 @@ export interface CostFigures {
 }
 
 export interface CostModules {
-  /** Pushes that come first and are not counted. */
+  /** Pushes that come first and are not counted: of all nodes together. */
   readonly warming: PushGenerator;
   readonly generator: PushGenerator;
   /** For each node: three nodes that share what one takes alone commit smaller groups, and so cost more a push. */

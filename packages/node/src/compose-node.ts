@@ -45,6 +45,8 @@ const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
 const ADMIN_CONNECTION_COUNT_MAX = 100;
 /** More workers than this only cost memory: the main thread is the next bound. */
 const WORKERS_MAX = 8;
+/** Of a member's head: a commit with so many records waits for no more. Its head keeps records of the pushes to all members, so there are more of them to take together than on a node that is alone. */
+const MEMBER_GATHER_COUNT_MAX = 24;
 
 /** Starts nothing but the workers. Throws DATA_DIR_UNUSABLE, HEAD_FORMAT_NEWER, OPEN_FILES_TOO_FEW; then nothing runs. */
 export async function composeNode(config: Config, world: World): Promise<ComposedNode> {
@@ -145,7 +147,11 @@ export class ComposedNode {
       onHopeless: (error) => this.#world.endProcess(error),
       openHead: (hooks) =>
         inDataDir(config, () =>
-          openHeadOn(disk.head, { diskBudgetBytes: config.headDiskBudgetBytes, dueAfterMs: dueAfterMsOf(config.flushIntervalMs), ...versions }, { ...this.#world, ...hooks, measureFree: async () => (await space.measure())?.freeBytes }),
+          openHeadOn(
+            disk.head,
+            { diskBudgetBytes: config.headDiskBudgetBytes, dueAfterMs: dueAfterMsOf(config.flushIntervalMs), ...(config.clusterName !== undefined && { gatherCountMax: MEMBER_GATHER_COUNT_MAX }), ...versions },
+            { ...this.#world, ...hooks, measureFree: async () => (await space.measure())?.freeBytes },
+          ),
         ),
     });
   }
