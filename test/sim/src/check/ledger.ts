@@ -79,6 +79,11 @@ export class Fate {
     return this.#ackedCount > 0;
   }
 
+  /** How often it was sent again, those tries left out that were refused for good. */
+  get triesAgain(): number {
+    return Math.max(0, this.#openCount - 1);
+  }
+
   /** How often it must be counted at least. */
   get min(): number {
     const acked = this.isOnce ? Math.min(1, this.#ackedCount) : this.#ackedCount;

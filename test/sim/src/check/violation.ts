@@ -19,7 +19,7 @@ export type Checker =
   | "progress"
   /** A LIST ended without an error and had not gone through every page. */
   | "lists-are-whole"
-  /** Nothing failed, and a record is in the bucket twice. */
+  /** A record is in the bucket twice: of a cluster, where nothing failed; of one node, though it was sent once. */
   | "one-copy"
   /** Nothing failed, and a member was declared dead. */
   | "no-false-death"

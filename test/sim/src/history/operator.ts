@@ -6,6 +6,8 @@ import { checkBounds } from "../check/check-bounds.ts";
 import { checkOthersGoOn } from "../check/check-others-go-on.ts";
 import { at } from "../world/machine.ts";
 import { NoAnswer } from "../world/sim-network.ts";
+import type { Chance } from "../world/chance.ts";
+import { ask, drawQuestion } from "./querier.ts";
 import { segmentKeys } from "./segment-keys.ts";
 import type { World } from "../world/world.ts";
 
@@ -119,7 +121,9 @@ async function spoilObject(world: World, fault: "bucket hides an object" | "buck
   const other = own.pick(keys);
   if (fault === "bucket hides an object") bucket.hidden.add(key);
   else if (key !== other) bucket.mixedUp.set(key, other);
-  await scheduler.wait(lengthMs);
+  // Of one node the clients ask so seldom that most such objects would never be read meanwhile.
+  if (!isCluster) await askUntil(world, own, scheduler.nowMs + lengthMs);
+  else await scheduler.wait(lengthMs);
   bucket.hidden.delete(key);
   bucket.mixedUp.delete(key);
   if (!isLoss) return;
@@ -128,6 +132,17 @@ async function spoilObject(world: World, fault: "bucket hides an object" | "buck
   if (!world.hasNewId) world.isFewer = false;
 }
 
+
+async function askUntil(world: World, chance: Chance, endMs: number): Promise<void> {
+  const asking: Promise<boolean>[] = [];
+  while (world.scheduler.nowMs < endMs) {
+    await world.scheduler.wait(Math.min(chance.between(0, 1_000), endMs - world.scheduler.nowMs));
+    const one = ask(world, "operator", drawQuestion(world, chance));
+    world.watch(one);
+    asking.push(one);
+  }
+  await Promise.all(asking);
+}
 
 /**
  * Segments that another one of the same store follows, so that every member sees a hole. That the last one was there its own store knows, which may be down, and whoever released records
