@@ -98,27 +98,27 @@ interface SizeOptions extends ScaleOptions {
 
 /** Of a large cluster two worlds serve for everything: to make one takes longer than what is measured in it. */
 function measure(size: number, options: SizeOptions): ScaleResult {
-  const note = (part: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${size} members: ${part}\n`);
+  /** A size takes minutes: each part is told when it is there. */
+  const noted = <T>(part: string, measured: () => T, shown: (result: T) => unknown = (result) => result): T => {
+    const result = measured();
+    process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${size} members: ${part}: ${JSON.stringify(shown(result))}\n`);
+    return result;
+  };
+  const crashesShown = ({ timesMs, ...others }: ReturnType<typeof measureCrashes>): unknown => ({ ...figuresOf(timesMs), ...others });
   const worldOf = (loss: number): (() => MembershipWorld) => {
     let seed = options.seed;
     const shared = size > 500 ? settledWorld(size, seed, loss) : undefined;
     return () => shared ?? settledWorld(size, seed++, loss);
   };
-  note("idle");
   const quiet = worldOf(0);
-  const idle = measureIdle(quiet());
-  note("split");
-  const split = measureSplit(quiet(), options.splitMinutes);
-  note("change");
-  const change = measureChange(size, quiet, options);
-  note("calm, at loss");
+  const idle = noted("idle", () => measureIdle(quiet()));
+  const split = noted("split", () => measureSplit(quiet(), options.splitMinutes));
+  const change = noted("change", () => measureChange(size, quiet, options), figuresOf);
   const lossy = worldOf(LOSS);
-  const calm = measureCalm(lossy(), options);
-  note("change, at loss");
-  const changeAtLoss = measureChange(size, lossy, options);
-  note("crash, at loss");
-  const silent = measureCrashes(size, lossy, { ...options, isSilent: true });
-  const closed = measureCrashes(size, lossy, { ...options, isSilent: false });
+  const calm = noted("calm, at loss", () => measureCalm(lossy(), options));
+  const changeAtLoss = noted("change, at loss", () => measureChange(size, lossy, options), figuresOf);
+  const silent = noted("a machine is gone, at loss", () => measureCrashes(size, lossy, { ...options, isSilent: true }), crashesShown);
+  const closed = noted("a process ends, at loss", () => measureCrashes(size, lossy, { ...options, isSilent: false }), crashesShown);
   return {
     size,
     idle,

@@ -13,7 +13,7 @@ export class RingOfView {
   of(view: ClusterView, avoided?: ReadonlySet<string>): Ring {
     if (view === this.#view && avoided === this.#avoided) return this.#ring;
     const owners = ownersOf(view, avoided);
-    if (!areEqual(owners, this.#ring.members)) this.#ring = Ring.of(owners);
+    if (!areEqual(owners, this.#ring.members)) this.#ring = Ring.of(owners, this.#ring);
     this.#view = view;
     this.#avoided = avoided;
     return this.#ring;

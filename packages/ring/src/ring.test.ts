@@ -16,6 +16,23 @@ describe("ring", () => {
     );
   });
 
+  it("a ring that is made of another is the one that is made of nothing, whoever came, went or changed", () => {
+    const collision = firstCollision();
+    const pool = [...testMembers(12, ["a", "b"]), testMember(collision.earlier), testMember(collision.later)];
+    const someOf = fc.subarray(pool).chain((members) => fc.array(fc.boolean(), { minLength: members.length, maxLength: members.length }).map((halves) => members.map((member, at) => (halves[at]! ? { ...member, tokenCount: 64 } : member))));
+    fc.assert(
+      fc.property(fc.array(someOf, { minLength: 2, maxLength: 5 }), (steps) => {
+        let ring = Ring.of([]);
+        for (const members of steps) {
+          ring = Ring.of(members, ring);
+          expect(ring.members).to.deep.equal(Ring.of(members).members);
+          expect(places(ring)).to.deep.equal(places(Ring.of(members)));
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   it("the owner of a point is the member of the first token after it, and the ring is closed", () => {
     const ring = Ring.of(testMembers(3));
     const tokens = places(ring).map(({ token }) => token);

@@ -29,21 +29,28 @@ export class Ring {
   readonly zoneOf: Uint16Array;
   readonly runs: RunMemo = new RunMemo();
   readonly #points: Float64Array;
+  /** Points of tokens that another member keeps: they count where that one goes. About two in a ring of 1,000 members. */
+  readonly #yielded: Float64Array;
 
-  private constructor(members: readonly RingMember[]) {
+  private constructor(members: readonly RingMember[], before: Ring | undefined) {
     this.members = members;
     this.zones = [...new Set(members.map(({ zone }) => zone))].sort();
     this.zoneOf = Uint16Array.from(members, ({ zone }) => this.zones.indexOf(zone));
-    this.#points = sortedPoints(members);
+    const { points, yielded } = withoutTwins(pointsOf(members, before === undefined ? undefined : { members: before.members, points: before.#points, yielded: before.#yielded }));
+    this.#points = points;
+    this.#yielded = yielded;
   }
 
-  /** Each name once. */
-  static of(members: readonly RingMember[]): Ring {
+  /**
+   * Each name once. `before`: any ring; the tokens of members that are in both are not derived and sorted again, so that a change of one in 1,000 members costs
+   * two passes over the points and not their sorting.
+   */
+  static of(members: readonly RingMember[], before?: Ring): Ring {
     assert(members.length <= RING_MEMBERS_MAX, "the ring has too many members");
     const byName = members
       .map(({ name, storeId, zone, tokenCount }) => ({ name, storeId, zone, tokenCount }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
-    return new Ring(byName);
+    return new Ring(byName, before);
   }
 
   get tokenCount(): number {
@@ -84,20 +91,65 @@ export class Ring {
   }
 }
 
-function sortedPoints(members: readonly RingMember[]): Float64Array {
-  const points = new Float64Array(members.reduce((sum, { tokenCount }) => sum + tokenCount, 0));
-  let count = 0;
-  for (const [index, { name, zone, tokenCount }] of members.entries()) {
-    for (const token of tokensOf(name, zone, tokenCount)) points[count++] = token * RING_MEMBERS_MAX + index;
-  }
-  points.sort();
-  // A token that two have is kept by the first: its index is smaller, as its name is.
-  let kept = 0;
-  for (const point of points) {
-    if (kept === 0 || tokenOf(point) !== tokenOf(points[kept - 1]!)) points[kept++] = point;
-  }
-  return points.slice(0, kept);
+interface RingPoints {
+  readonly members: readonly RingMember[];
+  readonly points: Float64Array;
+  readonly yielded: Float64Array;
 }
+
+/** In order, tokens that two have among them. */
+function pointsOf(members: readonly RingMember[], before: RingPoints | undefined): Float64Array {
+  const indexOf = new Map(before?.members.map(({ name }, index) => [name, index]));
+  // By the index that a member had before: its index now; -1: it is gone. Both go by name, so what stays keeps its order.
+  const indexNow = new Int32Array(indexOf.size).fill(-1);
+  const derived: number[] = [];
+  for (const [index, { name, zone, tokenCount }] of members.entries()) {
+    const at = indexOf.get(name);
+    const known = at === undefined ? undefined : before?.members[at];
+    if (at !== undefined && known?.zone === zone && known.tokenCount === tokenCount) indexNow[at] = index;
+    else for (const token of tokensOf(name, zone, tokenCount)) derived.push(token * RING_MEMBERS_MAX + index);
+  }
+  const again = moved(before?.yielded ?? NO_POINTS, indexNow);
+  const others = new Float64Array(derived.length + again.length);
+  others.set(derived);
+  others.set(again, derived.length);
+  return merged(moved(before?.points ?? NO_POINTS, indexNow), others.sort());
+}
+
+/** The points of members that stay, under their new indices. */
+function moved(points: Float64Array, indexNow: Int32Array): Float64Array {
+  const kept = new Float64Array(points.length);
+  let count = 0;
+  for (const point of points) {
+    const index = indexNow[point % RING_MEMBERS_MAX]!;
+    if (index >= 0) kept[count++] = tokenOf(point) * RING_MEMBERS_MAX + index;
+  }
+  return kept.subarray(0, count);
+}
+
+function merged(a: Float64Array, b: Float64Array): Float64Array {
+  const all = new Float64Array(a.length + b.length);
+  let [atA, atB] = [0, 0];
+  for (let at = 0; at < all.length; at++) all[at] = atB === b.length || (atA < a.length && a[atA]! < b[atB]!) ? a[atA++]! : b[atB++]!;
+  return all;
+}
+
+/** A token that two have is kept by the first: its index is smaller, as its name is. */
+function withoutTwins(sorted: Float64Array): Pick<RingPoints, "points" | "yielded"> {
+  const points = new Float64Array(sorted.length);
+  const yielded: number[] = [];
+  let count = 0;
+  let last = -1;
+  for (const point of sorted) {
+    const token = tokenOf(point);
+    if (token === last) yielded.push(point);
+    else points[count++] = point;
+    last = token;
+  }
+  return { points: points.slice(0, count), yielded: Float64Array.from(yielded) };
+}
+
+const NO_POINTS = new Float64Array(0);
 
 function tokenOf(point: number): number {
   return Math.floor(point / RING_MEMBERS_MAX);

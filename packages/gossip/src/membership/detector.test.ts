@@ -134,7 +134,7 @@ describe("detector", () => {
     rig.accuse("m2", "m1", 0);
     rig.accuse("m1", "m1", 1);
     rig.accuse("m2", "self", 1);
-    expect(rig.detector.suspectCount).to.equal(0);
+    expect(rig.detector.suspects.size).to.equal(0);
   });
 
   it("a higher incarnation ends a suspicion, and so does an answer", () => {
@@ -166,7 +166,7 @@ describe("detector", () => {
     const dueMs = rig.nowMs + TICK_MS;
     rig.nowMs += 20_000;
     rig.act((actions) => rig.detector.tick(rig.nowMs, dueMs, actions));
-    expect(rig.detector.suspectCount).to.equal(0);
+    expect(rig.detector.suspects.size).to.equal(0);
     expect(rig.detector.health).to.equal(1);
   });
 
@@ -208,7 +208,7 @@ describe("detector", () => {
   it("not more than 16 suspicions and a tenth of the members begin in a minute", () => {
     const rig = new Rig(200);
     for (let i = 1; i < 200; i++) rig.act((actions) => rig.detector.onLinkLost(`m${i}`, rig.nowMs, actions));
-    expect(rig.detector.suspectCount).to.equal(36);
+    expect(rig.detector.suspects.size).to.equal(36);
   });
 
   it("a large cluster: a heartbeat that is younger than the suspicion ends it", () => {

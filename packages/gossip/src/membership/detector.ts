@@ -119,7 +119,8 @@ export class Detector {
   readonly #targets = new Map<string, Target>();
   /** Targets with an open round or a suspicion: all that a tick looks at. */
   readonly #open = new Set<Target>();
-  #suspectCount = 0;
+  readonly #suspects = new Set<string>();
+  #suspectsVersion = 0;
   /** The order of probing in a large cluster, shuffled after each pass; names that are gone are skipped. */
   #order: string[] = [];
   #orderAt = 0;
@@ -158,12 +159,14 @@ export class Detector {
     return this.#targets.get(name)?.suspicion !== undefined;
   }
 
-  get suspectCount(): number {
-    return this.#suspectCount;
+  /** The same object, as it is at any time. */
+  get suspects(): ReadonlySet<string> {
+    return this.#suspects;
   }
 
-  *suspects(): Iterable<string> {
-    for (const { name, suspicion } of this.#open) if (suspicion !== undefined) yield name;
+  /** Rises with each change of `suspects`: where half of a large cluster is cut off there are hundreds, too many to be compared at each message. */
+  get suspectsVersion(): number {
+    return this.#suspectsVersion;
   }
 
   /** Nobody where it is not suspected. */
@@ -195,7 +198,7 @@ export class Detector {
     if (target === undefined) return;
     this.#targets.delete(name);
     this.#open.delete(target);
-    if (target.suspicion !== undefined) this.#suspectCount--;
+    if (target.suspicion !== undefined) this.#noLongerSuspect(name);
   }
 
   /** Probes whose turn has come. The caller calls it once an interval, however slow this node is: contact needs it. */
@@ -408,7 +411,13 @@ export class Detector {
     target.suspicion = suspicion;
     target.early.clear();
     this.#open.add(target);
-    this.#suspectCount++;
+    this.#suspects.add(target.name);
+    this.#suspectsVersion++;
+  }
+
+  #noLongerSuspect(name: string): void {
+    this.#suspects.delete(name);
+    this.#suspectsVersion++;
   }
 
   #hasJustLived({ name, answeredMs }: Target, nowMs: number): boolean {
@@ -436,7 +445,7 @@ export class Detector {
     target.early.clear();
     if (target.suspicion === undefined) return;
     target.suspicion = undefined;
-    this.#suspectCount--;
+    this.#noLongerSuspect(target.name);
     actions.push({ kind: "cleared", subject: target.name });
   }
 

@@ -63,7 +63,8 @@ export class MembershipCore {
   /** The own entry that is on disk. */
   #published: Entry;
   #askedToPersist = 0;
-  readonly #suspects = new Set<string>();
+  /** Of `detector.suspects`, as others were told of it last. */
+  #suspectsVersion = 0;
 
   #nextBeatMs = 0;
   /** It says anew that it is there, which is not on disk yet. */
@@ -106,7 +107,7 @@ export class MembershipCore {
   }
 
   get suspects(): ReadonlySet<string> {
-    return this.#suspects;
+    return this.#detector.suspects;
   }
 
   /** 0 to 7: how slow this node takes itself to be. */
@@ -164,6 +165,7 @@ export class MembershipCore {
       this.#askedToPersist = this.table.persistVersion;
       this.#effects.push({ kind: "persist" });
     }
+    if (event.kind === "message" && event.message.kind === "relay") return this.#effects; // most messages of a large cluster, and they make nothing due
     const dueMs = this.#nextDueMs(nowMs);
     this.#tickDueMs = event.kind === "tick" ? dueMs : Math.min(dueMs, this.#tickDueMs);
     return this.#effects;
@@ -448,12 +450,9 @@ export class MembershipCore {
   }
 
   #noteSuspects(): void {
-    if (this.#suspects.size === 0 && this.#detector.suspectCount === 0) return;
-    let isChanged = this.#suspects.size !== this.#detector.suspectCount;
-    for (const name of this.#detector.suspects()) if (!this.#suspects.has(name)) isChanged = true;
-    if (!isChanged) return;
-    this.#suspects.clear();
-    for (const name of this.#detector.suspects()) this.#suspects.add(name);
+    const { suspectsVersion } = this.#detector;
+    if (suspectsVersion === this.#suspectsVersion) return;
+    this.#suspectsVersion = suspectsVersion;
     this.#isRosterStale = true;
     this.#effects.push({ kind: "view-changed" });
   }
@@ -468,7 +467,7 @@ export class MembershipCore {
 
   #setRoster(): void {
     this.#isRosterStale = false;
-    this.#relay.setRoster(rosterOf(this.table, this.#suspects), relayId(this.table.own.storeId));
+    this.#relay.setRoster(rosterOf(this.table, this.#detector.suspects), relayId(this.table.own.storeId));
   }
 
   #heardMs(name: string): number {
