@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { loadConfig } from "../config/load-config.ts";
-import { NOW_MS, SleeplessClock } from "../testing/command-run.ts";
+import { NOW_MS, runCommand, SleeplessClock } from "../testing/command-run.ts";
 import { devNodeArgs, runDevCluster } from "./dev-cluster.ts";
 import type { DevClusterOptions, DevProcess } from "./dev-cluster.ts";
 import { devLine } from "./dev-log.ts";
@@ -71,6 +71,13 @@ describe("pyromesh dev", () => {
     expect(configs.map(({ join, clusterName, flushIntervalMs }) => [join.length, clusterName, flushIntervalMs])).to.deep.equal([[3, "dev", 5000], [3, "dev", 5000], [3, "dev", 5000]]);
     expect(configs.every(({ isSelfProfiling }) => isSelfProfiling)).to.equal(true);
     expect(configOf(devNodeArgs({ ...OPTIONS, flags: ["--self-profile", "false"] }, 0)).isSelfProfiling).to.equal(false);
+  });
+
+  it("a flag that is of one node only is refused before anything starts", async () => {
+    for (const flags of [["--node-name", "x"], ["--data-dir=/tmp/x"], ["--flush-interval", "5s", "--http-addr", ":1"]]) {
+      const { exitCode, notes } = await runCommand(["dev", "--nodes", "2", "--", ...flags]);
+      expect([exitCode, notes]).to.satisfy(([code, text]: [number, string]) => code === 2 && text.includes("differs from node to node"));
+    }
   });
 
   it("says where the page is once all are ready, and ends when all have ended", async () => {

@@ -41,7 +41,7 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   rejectNewerThanMs: limit("reject_newer_than", durationKind, DEFAULT_ACCEPTANCE_WINDOW.rejectNewerThanMs, "refuse profiles this far in the future"),
   queryLookbackMs: limit("max_query_lookback", durationKind, DEFAULT_QUERY_LIMITS.queryLookbackMs, "how far back a query may start"),
   queryLengthMs: limit("max_query_length", durationKind, DEFAULT_QUERY_LIMITS.queryLengthMs, "longest range of one query"),
-  queryBytesMax: limit("max_query_bytes", countKind, 4 * 2 ** 30, "bytes of segments that one query may read"),
+  queryBytesMax: limit("max_query_bytes", countKind, 4 * 2 ** 30, "bytes of segments that one query may read; of other members, by themselves, the same"),
   flameGraphNodesDefault: limit("max_flamegraph_nodes_default", countKind, DEFAULT_QUERY_LIMITS.flameGraphNodesDefault, "flame graph nodes where the query names none"),
   flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, DEFAULT_QUERY_LIMITS.flameGraphNodesMax, "flame graph nodes, and functions of a top table, a query may ask for"),
   isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, DEFAULT_QUERY_LIMITS.isMergeProfileBounded, "apply both to SelectMergeProfile"),

@@ -39,10 +39,20 @@ describe("cluster health", () => {
     }
   });
 
+  // Of two nodes one came back with an empty disk, and the other said for ever that the loss was being flushed.
+  it("a loss that clears only by an operator's word names the word", () => {
+    const loss = { member: "c", storeId: "ee".repeat(16), incarnation: 1, acksHeld: 2, isCleared: false, isReplaced: true, fencedBy: [], flushedBy: [] };
+    const words = /store ee.* of c is lost and not cleared: too many .* say "pyromesh cluster forget c --force": what only it held is given up$/;
+    world.update({ lostStores: [loss] });
+    expect(health([said("a", { isInContact: false }), said("b"), said("c")]).because.find((each) => each.startsWith("store")), "without a majority").match(words);
+    world.update({ lostStores: [loss, { ...loss, storeId: "dd".repeat(16) }] });
+    expect(health().because[0], "as many lost as acknowledged a record").match(words);
+  });
+
   it("not while a store is lost and not cleared", () => {
     const loss = { member: "c", storeId: "ee".repeat(16), incarnation: 1, acksHeld: 2, isCleared: false, isReplaced: true, fencedBy: [], flushedBy: [] };
     world.update({ lostStores: [loss] });
-    expect(health().because[0]).match(/store ee.* of c is lost and not cleared/);
+    expect(health().because[0]).match(/store ee.* of c is lost and not cleared: what it held is being flushed by others$/);
     world.update({ lostStores: [{ ...loss, isCleared: true }] });
     expect(health().mayStopOne).equal(true);
   });

@@ -39,13 +39,21 @@ export function clusterHealth(view: ClusterView, reports: ReadonlyMap<string, Me
     if (health.storeId !== member.storeId) problems.push("it has another store than the members know: wait until they do");
     if (!health.isInContact) problems.push("it is out of contact with the majority");
     if (!health.isWritable && member.state === "active") problems.push("it takes no pushes");
-    if (health.thinRecords > 0) problems.push(`${health.thinRecords} records are kept by fewer live stores than acknowledged them`);
-    if (health.backlogSegments > 0 && health.backlogReason !== "") problems.push(`${health.backlogSegments} sealed segments wait for the bucket: ${health.backlogReason}`);
+    if (health.thinRecords > 0) problems.push(`${health.thinRecords === 1 ? "1 record is" : `${health.thinRecords} records are`} kept by fewer live stores than acknowledged them`);
+    if (health.backlogSegments > 0 && health.backlogReason !== "") problems.push(`${health.backlogSegments === 1 ? "1 sealed segment waits" : `${health.backlogSegments} sealed segments wait`} for the bucket: ${health.backlogReason}`);
     return { name: member.name, state: member.state, said: health, problems };
   });
   const because = members.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));
-  for (const { isCleared, member, storeId } of view.lostStores) if (!isCleared) because.push(`store ${storeId} of ${member} is lost and not cleared: what it held is being flushed by others`);
+  const own = reports.get(view.self.name);
+  const open = view.lostStores.filter(({ isCleared }) => !isCleared);
+  const isStuck = open.length >= view.acksMin || (own?.kind === "said" && !own.health.isInContact);
+  for (const { member, storeId } of open) because.push(`store ${storeId} of ${member} is lost and not cleared: ${isStuck ? stuckText(member) : "what it held is being flushed by others"}`);
   const activeCount = view.members.filter(({ state }) => state === "active").length;
   if (activeCount <= view.acks) because.push(`with one node fewer no push would be taken: a push needs ${view.acks} active ${view.acks === 1 ? "member" : "members"}, and there ${activeCount === 1 ? "is" : "are"} ${activeCount}`);
   return { mayStopOne: because.length === 0, because, members };
+}
+
+/** A loss is cleared by a majority, and only while fewer stores are lost than acknowledged any record (docs/decisions/0016-membership.md). */
+function stuckText(member: string): string {
+  return `too many members or stores are missing to clear it. Bring one back, or where its disk is gone for good say "pyromesh cluster forget ${member} --force": what only it held is given up`;
 }

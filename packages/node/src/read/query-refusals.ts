@@ -5,11 +5,16 @@
 import { CodedError, formatSize, invalidArgument, unavailable } from "@pyromesh/base";
 
 /** 400, as for a query that is too long: the same question again is refused again. */
-export function tooLarge(bytesMax: number): CodedError {
+export function tooLarge(bytesMax: number, from: "segments" | "other members" = "segments"): CodedError {
   return invalidArgument(
     "QUERY_TOO_LARGE",
-    `the query would read more than the ${formatSize(bytesMax)} of max_query_bytes from segments: narrow its time range or name a service in its selector, or raise the limit`,
+    `the query would read more than the ${formatSize(bytesMax)} of max_query_bytes from ${from}: narrow its time range or name a service in its selector, or raise the limit`,
   );
+}
+
+/** The same of one member's part of an answer, whose size no setting lifts. */
+export function partTooLarge(bytesMax: number): CodedError {
+  return invalidArgument("QUERY_TOO_LARGE", `a member would answer the query with more than ${formatSize(bytesMax)}, what one message holds: narrow its time range or name a service in its selector`);
 }
 
 /** The bucket was not listed yet, or is not the right one. */

@@ -3,7 +3,7 @@ import type { SealedReads } from "@pyromesh/block";
 import type { Peers } from "../../cluster/ports.ts";
 import type { WrittenVersions } from "../../cluster/version-gate.ts";
 import { encodeForPeer } from "../../compute/packed-partial.ts";
-import { tooLarge } from "../query-refusals.ts";
+import { partTooLarge } from "../query-refusals.ts";
 import type { Holder } from "./holder.ts";
 import {
   openDigestRequest,
@@ -32,7 +32,7 @@ export function serveHolder({ peers, versions, holder, sealedReads }: HolderRequ
     if (partial === undefined) return NO_PARTIAL;
     const bytes = encodeForPeer(partial, versions.versionOf("partial"));
     // As from a segment that is too large: the same question again is refused again.
-    if (bytes.length > PARTIAL_BYTES_MAX) throw tooLarge(PARTIAL_BYTES_MAX);
+    if (bytes.length > PARTIAL_BYTES_MAX) throw partTooLarge(PARTIAL_BYTES_MAX);
     return bytes;
   });
   peers.handle("release-pin", ({ name }, body) => {

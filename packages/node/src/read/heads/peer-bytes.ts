@@ -1,4 +1,4 @@
-/** Counts the bytes that a query sends to peers and gets from them, which count in the bytes that it may read. */
+/** Counts the bytes that a query sends to other members and gets from them: `max_query_bytes` bounds them too, by themselves. */
 import { tooLarge } from "../query-refusals.ts";
 
 export class PeerBytes {
@@ -16,6 +16,6 @@ export class PeerBytes {
 
   /** Throws QUERY_TOO_LARGE. */
   check(): void {
-    if (this.#bytesMax > 0 && this.#bytes > this.#bytesMax) throw tooLarge(this.#bytesMax);
+    if (this.#bytesMax > 0 && this.#bytes > this.#bytesMax) throw tooLarge(this.#bytesMax, "other members");
   }
 }
