@@ -14,7 +14,6 @@ import { AppendSenders } from "../cluster/append-senders.ts";
 import { ArrivalRegister } from "../cluster/arrival-register.ts";
 import type { Cluster } from "../cluster/ports.ts";
 import { ArrivalAgreement } from "./arrival-agreement.ts";
-import { FirstRanks } from "./first-ranks.ts";
 import { Hints } from "./hints.ts";
 import { Placement } from "./placement.ts";
 import type { PlacementLimits } from "./placement.ts";
@@ -61,7 +60,6 @@ export function writePath(modules: WritePathModules): WritePath {
         },
       },
       arrivalAgreement: new ArrivalAgreement({ cluster, placement, register }),
-      firstRanks: new FirstRanks({ cluster, placement }),
       replicator: new Replicator({}, { ...modules, senders, placement, onUnkept: (identity, member) => hints.note(identity, member) }),
     }),
     stop: () => {

@@ -82,7 +82,6 @@ class World {
       clock: this.clock,
       activeSeries: this.activeSeries,
       arrivalTimes: this.arrivalTimes,
-      firstRanks: { isExpected: () => true, learn: () => {} },
       arrivalAgreement: { agree: (tenant, key, timeMs) => this.agree!(tenant, toHex(key), timeMs) },
       limitsFor: () => this.limits,
       floorOf: () => this.floorMs,

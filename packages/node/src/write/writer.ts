@@ -28,7 +28,6 @@ import type { ActiveSeries, Announced } from "./active-series.ts";
 import type { ArrivalAgreement } from "./arrival-agreement.ts";
 import { arrivalName } from "./arrival-times.ts";
 import type { ArrivalTimes } from "./arrival-times.ts";
-import type { FirstRanks } from "./first-ranks.ts";
 import type { Keeping } from "./replicator.ts";
 import type { SeriesLimits } from "./series-limit.ts";
 import { foldSessions } from "./session-label.ts";
@@ -46,7 +45,6 @@ export interface WriterModules {
   readonly compute: Compute;
   readonly head: AnnouncedAppends;
   readonly replicator: { keep(record: EncodedRecord, caller: Caller): Keeping };
-  readonly firstRanks: Pick<FirstRanks, "isExpected" | "learn">;
   readonly clock: Clock;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
@@ -158,18 +156,17 @@ export class Writer implements ProfileSink {
 
   /** Why the profile, or a part of it, was refused; undefined where all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, labelSet: number, caller: Caller): Promise<CodedError | undefined> {
-    const { activeSeries, firstRanks, floorOf, head, limitsFor, replicator } = this.#modules;
+    const { activeSeries, floorOf, head, limitsFor, replicator } = this.#modules;
     let hasArrived = false;
     head.announce();
     try {
       caller.throwIfAborted(); // the caller may have left while earlier profiles of the push were worked on
       const limits = limitsFor(tenant);
-      const records = await this.#encode({ tenant, profile, labelSet, limits });
+      const records = await this.#encode(tenant, profile, limits);
       let keepings: readonly Keeping[] = NOTHING_KEPT;
       try {
         caller.throwIfAborted();
         checkFloor(records, floorOf(tenant));
-        firstRanks.learn(tenant, labelSet, records);
         const admitted = activeSeries.admit(tenant, records, limits, labelSet);
         keepings = admitted.records.map((record) => replicator.keep(record, caller));
         hasArrived = true;
@@ -195,20 +192,18 @@ export class Writer implements ProfileSink {
     else void Promise.all(reading).then(() => compute.release(records));
   }
 
-  #encode(pushed: PushedProfile): Promise<readonly EncodedRecord[]> {
+  #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
     const nowMs = this.#modules.clock.nowMs();
-    const { tenant, profile } = pushed;
     const name = arrivalName(tenant, profile);
-    if (name !== undefined) return this.#encodeNamed(name, nowMs, pushed);
-    return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, pushed);
+    if (name !== undefined) return this.#encodeNamed(name, nowMs, tenant, profile, limits);
+    return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits);
   }
 
   /**
    * Encodes a push that may have no time of its own. It gets one before it is encoded, so that copies that are under way at the same time get the same one.
    * Where it turns out to have none, the cluster is asked which one it has; if another, it is encoded again.
    */
-  async #encodeNamed(name: string, nowMs: number, pushed: PushedProfile): Promise<readonly EncodedRecord[]> {
-    const { tenant, profile, limits } = pushed;
+  async #encodeNamed(name: string, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
     const { arrivalAgreement, arrivalTimes, cluster, compute } = this.#modules;
     // One round; two where a record that the head held at the start has the same name and turns out to be another profile.
     for (;;) {
@@ -216,7 +211,7 @@ export class Writer implements ProfileSink {
       const { timeMs } = arrival;
       let records: readonly EncodedRecord[];
       try {
-        records = await this.#encodeAt(timeMs, nowMs, pushed);
+        records = await this.#encodeAt(timeMs, nowMs, tenant, profile, limits);
       } catch (error) {
         arrivalTimes.keep(arrival);
         throw error;
@@ -236,7 +231,7 @@ export class Writer implements ProfileSink {
         throw error;
       }
       compute.release(records);
-      return this.#encodeAt(arrival.timeMs, nowMs, pushed);
+      return this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
     }
   }
 
@@ -249,8 +244,8 @@ export class Writer implements ProfileSink {
     return settings;
   }
 
-  #encodeAt(fallbackTimeMs: number, nowMs: number, { tenant, profile, labelSet, limits }: PushedProfile): Promise<readonly EncodedRecord[]> {
-    const { compute, firstRanks, openGeneration } = this.#modules;
+  #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
+    const { cluster, compute, openGeneration } = this.#modules;
     return compute.encode({
       tenant,
       labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
@@ -262,8 +257,8 @@ export class Writer implements ProfileSink {
       nowMs,
       ingest: profile.ingest,
       settings: this.#settingsOf(limits),
-      // Rows that are pre-interned in vain cost more than to decode a record once more, so it is done only where this node is likely to intern them.
-      generation: firstRanks.isExpected(tenant, labelSet) ? openGeneration() : NO_GENERATION,
+      // Among several members most records have their rank 0 elsewhere, and rows that are pre-interned in vain cost more than to decode the others once more.
+      generation: cluster.view.members.length === 1 ? openGeneration() : NO_GENERATION,
     });
   }
 }
@@ -271,15 +266,6 @@ export class Writer implements ProfileSink {
 interface Refused {
   readonly index: number;
   readonly error: CodedError;
-}
-
-/** A profile on its way to its records. */
-interface PushedProfile {
-  readonly tenant: TenantId;
-  readonly profile: ArrivedProfile;
-  /** As `labelSetOf` numbers it. */
-  readonly labelSet: number;
-  readonly limits: WriterLimits;
 }
 
 /** The label sets of a push: one for each of its profiles. */
