@@ -46,6 +46,11 @@ describe("bench cluster overload: the report", () => {
     expect(failedOf({ queries: { ...MET.queries, answers: new Map([[0, 1]]) } })).to.deep.equal(["queries"]);
   });
 
+  it("a member that was stopped must have been declared dead: else the count of deaths counts nothing", () => {
+    const deathRow = (deaths: number): boolean => overloadRows({ ...MET, deaths }, { memoryMb: 512, isOnePaused: true }).find(({ name }) => name === "members declared dead")!.isMet;
+    expect([deathRow(0), deathRow(2)]).to.deep.equal([false, true]);
+  });
+
   it("figures that are no numbers are no pass: nothing was accepted, or nothing was compared", () => {
     const none = { p50Ms: NaN, p99Ms: NaN, maxMs: NaN };
     expect(failedOf({ overload: { ...LOAD, acceptedPerSecond: 0, accepted: none }, sumCount: 0 })).to.deep.equal(["accepted, of the base", "p99 of what was accepted", "lost or doubled"]);

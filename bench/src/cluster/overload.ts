@@ -243,7 +243,7 @@ function latenciesOf(sent: readonly Sent[], of: (each: Sent) => number): Latenci
   return { p50Ms: quantile(values, 0.5), p99Ms: quantile(values, 0.99), maxMs: quantile(values, 1) };
 }
 
-const DEATHS = { name: "pyromesh_membership_verdicts_total", labels: { verdict: "dead" } } as const;
+const DEATHS = { name: "pyromesh_membership_verdicts_total", labels: { verdict: "declared-dead" } } as const;
 
 function sumOf(nodes: readonly Metrics[], { name, labels }: { readonly name: string; readonly labels: Readonly<Record<string, string>> }): number {
   return nodes.reduce((sum, metrics) => sum + metrics.sum(name, labels), 0);
