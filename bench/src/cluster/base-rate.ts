@@ -1,51 +1,42 @@
 /**
- * The search for the highest rate that is taken: a rate is tried for a while, and is taken where nothing was refused and the answers were quick. One that was not
- * taken is tried once more, since a moment in which the machine was busy elsewhere says nothing of the rate. Pure: `tryRate` does the work.
+ * The search for the highest rate that is taken: a rate is tried for a while, and is taken where nothing was refused and the answers were quick. Pure: `tryRate` does
+ * the work. Short steps find about where it is, a long one shows that it holds, through a flush for example:
  *
- *   first ──taken──► x 1.3 ──taken──► x 1.3 ──not──► between the last that was taken and this one, HALVINGS times
- *     └──not──► x 0.6, until one is taken
+ *   short:  first ──taken──► x 1.5 ──taken──► x 1.5 ──not──► between the highest that was taken and the lowest that was not, until they are PRECISION apart
+ *             └──not──► x 0.6, until one is taken
+ *   long:   the highest that was taken ──not──► x 0.85 ──not──► x 0.85 ...
+ *
+ * Bounded: SHORT_COUNT_MAX short steps, after which the search goes on with what it has, and LONG_COUNT_MAX long ones.
  */
 
-const GROWTH = 1.3;
+const GROWTH = 1.5;
 const SHRINKING = 0.6;
-const HALVINGS = 3;
-/** A rate below this is none: something else is wrong. */
-const LEAST_PER_SECOND = 1;
+const PRECISION = 1.15;
+const SHORT_COUNT_MAX = 7;
+const LONG_SHRINKING = 0.85;
+const LONG_COUNT_MAX = 4;
 
-export interface Trial {
-  readonly perSecond: number;
-  readonly isTaken: boolean;
+export type StepLength = "short" | "long";
+
+/** Resolves with the rate that was taken in a long step. Rejects where none was. */
+export async function searchBase(firstPerSecond: number, tryRate: (perSecond: number, length: StepLength) => Promise<boolean>): Promise<number> {
+  let perSecond = await roughBase(firstPerSecond, (each) => tryRate(each, "short"));
+  for (let count = 0; count < LONG_COUNT_MAX; count++, perSecond *= LONG_SHRINKING) {
+    if (await tryRate(perSecond, "long")) return perSecond;
+  }
+  throw new Error(`no rate holds, not even ${(perSecond / LONG_SHRINKING).toFixed(1)} pushes a second`);
 }
 
-/** Resolves with every rate that was tried, in order. The base is the highest that was taken: see `baseOf`. */
-export async function searchBase(firstPerSecond: number, tryRate: (perSecond: number) => Promise<boolean>): Promise<readonly Trial[]> {
-  const trials: Trial[] = [];
-  const run = async (perSecond: number): Promise<boolean> => {
-    const isTaken = (await tryRate(perSecond)) || (await tryRate(perSecond));
-    trials.push({ perSecond, isTaken });
-    return isTaken;
-  };
-  let taken = firstPerSecond;
-  let refused: number | undefined;
-  while (!(await run(taken))) {
-    refused = taken;
-    taken *= SHRINKING;
-    if (taken < LEAST_PER_SECOND) throw new Error(`not even ${refused.toFixed(1)} pushes a second are taken`);
-  }
-  while (refused === undefined) {
-    const next = taken * GROWTH;
-    if (await run(next)) taken = next;
-    else refused = next;
-  }
-  let above: number = refused;
-  for (let halving = 0; halving < HALVINGS; halving++) {
-    const next: number = (taken + above) / 2;
-    if (await run(next)) taken = next;
+async function roughBase(firstPerSecond: number, tryRate: (perSecond: number) => Promise<boolean>): Promise<number> {
+  let taken: number | undefined;
+  let above = Infinity;
+  let next = firstPerSecond;
+  for (let count = 0; count < SHORT_COUNT_MAX; count++) {
+    if (await tryRate(next)) taken = next;
     else above = next;
+    if (taken === undefined) next = above * SHRINKING;
+    else if (above / taken <= PRECISION) break;
+    else next = above === Infinity ? taken * GROWTH : Math.sqrt(taken * above);
   }
-  return trials;
-}
-
-export function baseOf(trials: readonly Trial[]): number {
-  return Math.max(...trials.filter(({ isTaken }) => isTaken).map(({ perSecond }) => perSecond));
+  return taken ?? next;
 }

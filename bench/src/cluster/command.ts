@@ -4,7 +4,7 @@
  *   cost      a push to one node, to three that keep it three times, and to three that keep it once
  *   idle      three nodes to which nobody speaks
  *   kill      kill -9 of one of three under load
- *   overload  three times the load that three nodes take
+ *   overload  three times the load that three nodes take; exits with 1 where a goal was not met
  */
 import { parseArgs } from "node:util";
 import { PushGenerator } from "../load/generator.ts";
@@ -14,8 +14,8 @@ import type { CostFigures } from "./cost.ts";
 import { measureCost } from "./cost.ts";
 import { measureIdle } from "./idle.ts";
 import { measureKill } from "./kill.ts";
-import type { LoadFigures } from "./overload.ts";
 import { measureOverload } from "./overload.ts";
+import { overloadRows, rates, trialLine } from "./overload-report.ts";
 import type { ClusterShape } from "./served-cluster.ts";
 
 const USAGE = `usage: npm run bench -- cluster [cost] [idle] [kill] [overload] [options]; all four where none is named
@@ -24,10 +24,14 @@ const USAGE = `usage: npm run bench -- cluster [cost] [idle] [kill] [overload] [
   --pushes N         of cost, to each cluster in each round (20000)
   --warm N           of cost, pushes to each node that come before those and are not counted (10000)
   --rounds N         of cost (1)
-  --in-flight N      of cost, to each node; of overload, see there (8)
+  --in-flight N      of cost and, before the base is searched for, of overload, to each node (8)
   --seconds N        of idle and of overload (30)
   --push-rate N      of kill, per second (100)
   --query-rate N     of kill, per second (10)
+  --base-rate N      of overload: not searched for
+  --with-queries N   of overload, per second (none)
+  --pause-one        of overload: the last node is stopped (SIGSTOP) in the second third of it
+  --memory-mb N      of overload: what a node may have resident (1024)
   --flag FLAG        of serve, for every node, for example --flag=--gossip=off (repeatable)
   --node-flag FLAG   of Node.js, for the first node, for example --node-flag=--cpu-prof (repeatable)
   --corpus DIR       the real profiles (PYROMESH_CORPUS, else ../shared/corpus)
@@ -45,6 +49,10 @@ interface ClusterOptions {
   readonly seconds: number;
   readonly pushRate: number;
   readonly queryRate: number;
+  readonly basePerSecond: number | undefined;
+  readonly overloadQueryRate: number;
+  readonly isOnePaused: boolean;
+  readonly memoryMb: number;
   readonly flags: readonly string[];
   readonly nodeFlags: readonly string[];
   readonly corpus: string;
@@ -66,8 +74,8 @@ export async function runClusterCommand(args: readonly string[]): Promise<number
   if (parts.includes("cost")) await cost(options);
   if (parts.includes("idle")) await idle(options);
   if (parts.includes("kill")) await kill(options);
-  if (parts.includes("overload")) await overload(options);
-  return 0;
+  const isMet = !parts.includes("overload") || (await overload(options));
+  return isMet ? 0 : 1;
 }
 
 function readOptions(args: readonly string[]): ClusterOptions {
@@ -83,6 +91,10 @@ function readOptions(args: readonly string[]): ClusterOptions {
       seconds: { type: "string", default: "30" },
       "push-rate": { type: "string", default: "100" },
       "query-rate": { type: "string", default: "10" },
+      "base-rate": { type: "string" },
+      "with-queries": { type: "string" },
+      "pause-one": { type: "boolean", default: false },
+      "memory-mb": { type: "string", default: "1024" },
       flag: { type: "string", multiple: true, default: [] },
       "node-flag": { type: "string", multiple: true, default: [] },
       corpus: { type: "string" },
@@ -101,6 +113,10 @@ function readOptions(args: readonly string[]): ClusterOptions {
     seconds: countOf("seconds", values.seconds),
     pushRate: countOf("push-rate", values["push-rate"]),
     queryRate: countOf("query-rate", values["query-rate"]),
+    basePerSecond: values["base-rate"] === undefined ? undefined : countOf("base-rate", values["base-rate"]),
+    overloadQueryRate: values["with-queries"] === undefined ? 0 : countOf("with-queries", values["with-queries"]),
+    isOnePaused: values["pause-one"],
+    memoryMb: countOf("memory-mb", values["memory-mb"]),
     flags: values.flag,
     nodeFlags: values["node-flag"],
     corpus,
@@ -119,6 +135,8 @@ const SHAPES: readonly (readonly [string, ClusterShape])[] = [
 ];
 /** Other values than the pushes that are counted have, of the same series. */
 const WARMING_SEED = 2;
+/** Contents that the pushes of an overload repeat: three seconds of a thousand a second. */
+const CONTENT_COUNT = 3_000;
 const THREE: ClusterShape = { nodeCount: 3, replication: 3 };
 
 function withFlags(shape: ClusterShape, { flags, nodeFlags }: ClusterOptions): ClusterShape {
@@ -168,20 +186,19 @@ async function kill(options: ClusterOptions): Promise<void> {
   for (const text of [...pushFailures.slice(0, 5), ...queryFailureTexts]) print(`          ${text}`);
 }
 
-async function overload(options: ClusterOptions): Promise<void> {
-  const figures = await measureOverload(options.server, withFlags(THREE, options), { generator: generatorOf(options, 1), inFlightCount: options.inFlightCount, seconds: options.seconds, progress });
-  const { base, notTaken, deaths, residentMb, mismatches } = figures;
-  print(`overload  base: ${ratesOf(base)}`);
-  print(`          not taken: ${ratesOf(notTaken)}`);
-  print(`          three times the base: ${ratesOf(figures.overload)}`);
-  print(`          accepted ${((figures.overload.acceptedPerSecond / base.acceptedPerSecond) * 100).toFixed(0)} % of the base; ${deaths} verdicts of death; ${residentMb.toFixed(0)} MB resident, all nodes; ${mismatches.length} sums lost or doubled`);
-  for (const text of mismatches.slice(0, 5)) print(`          ${text}`);
-}
-
-function ratesOf({ offeredPerSecond, acceptedPerSecond, answers, acceptedP50Ms, acceptedP99Ms, servedP99Ms, generatorLateP99Ms, generatorCpuShare }: LoadFigures): string {
-  const told = [...answers].map(([status, count]) => `${status}: ${count}`).join(", ");
-  const generator = `generator ${(generatorCpuShare * 100).toFixed(0)} % of the CPU, p99 ${generatorLateP99Ms.toFixed(0)} ms late`;
-  return `of ${offeredPerSecond.toFixed(0)}/s accepted ${acceptedPerSecond.toFixed(0)}/s, p50 ${acceptedP50Ms.toFixed(0)}, p99 ${acceptedP99Ms.toFixed(0)} ms (by the nodes' clocks below ${servedP99Ms.toFixed(0)} ms); answers ${told}; ${generator}`;
+/** Resolves with whether every goal was met. */
+async function overload(options: ClusterOptions): Promise<boolean> {
+  const { basePerSecond: givenPerSecond, inFlightCount, isOnePaused, memoryMb, overloadQueryRate: queriesPerSecond, seconds } = options;
+  const generator = generatorOf(options, CONTENT_COUNT);
+  const figures = await measureOverload(options.server, withFlags(THREE, options), { generator, inFlightCount, seconds, queriesPerSecond, isOnePaused, basePerSecond: givenPerSecond, progress });
+  const { basePerSecond, overload: load, mismatches, queries, trials } = figures;
+  for (const trial of trials) print(`overload  ${trialLine(trial)}`);
+  print(`          base ${basePerSecond.toFixed(0)}/s; ${load.offeredPerSecond.toFixed(0)}/s for ${seconds} s: ${rates(load)}`);
+  for (const [words, count] of load.refusals) print(`          ${count} answered ${words}`);
+  const rows = overloadRows(figures, { memoryMb, isOnePaused });
+  for (const { name, goal, measured, isMet } of rows) print(`          ${isMet ? "pass" : "FAIL"}  ${name.padEnd(34)}${goal.padEnd(18)}${measured}`);
+  for (const text of [...mismatches.slice(0, 5), ...queries.texts]) print(`          ${text}`);
+  return rows.every(({ isMet }) => isMet);
 }
 
 function print(line: string): void {

@@ -7,6 +7,8 @@
  *
  * A pod runs one program, and every service has pods of every program.
  *
+ * Where the workload has `distinctCount`, i is the push's number modulo that.
+ *
  * What must stay true: push i depends on the workload and on i alone, never on the pushes before it.
  */
 import type { Workload } from "./options.ts";
@@ -14,6 +16,7 @@ import { RANGE_MS } from "./options.ts";
 import type { Program } from "./program.ts";
 
 interface PushPlan {
+  /** The push that has this content first. */
   readonly index: number;
   readonly pod: number;
   readonly program: Program;
@@ -59,11 +62,18 @@ export class PushGenerator {
     return `${this.workload.servicePrefix}-${Math.floor(pod / this.programs.length) % this.workload.serviceCount}`;
   }
 
-  plan(index: number): PushPlan {
-    const { podCount, pushCount, endMs } = this.workload;
+  /** Contents that pushes repeat. */
+  get distinctCount(): number {
+    return this.workload.distinctCount ?? this.workload.pushCount;
+  }
+
+  plan(push: number): PushPlan {
+    const { distinctCount } = this;
+    const { podCount, endMs } = this.workload;
+    const index = push % distinctCount;
     const pod = index % podCount;
     // Evenly over the range. No two pushes of one pod have the same nanosecond.
-    const timeNs = BigInt(endMs - RANGE_MS) * 1_000_000n + (BigInt(RANGE_MS) * 1_000_000n * BigInt(index)) / BigInt(pushCount) + BigInt(index % 1_000);
+    const timeNs = BigInt(endMs - RANGE_MS) * 1_000_000n + (BigInt(RANGE_MS) * 1_000_000n * BigInt(index)) / BigInt(distinctCount) + BigInt(index % 1_000);
     return { index, pod, program: this.programOfPod(pod), service: this.serviceOfPod(pod), timeNs };
   }
 
@@ -117,8 +127,8 @@ export class PushGenerator {
     return out.subarray(0, at);
   }
 
-  /** Wraps a pprof, compressed or not, in a PushRequest with one series and one sample. */
-  encodeRequest(plan: PushPlan, rawProfile: Uint8Array): Uint8Array {
+  /** Wraps a pprof, compressed or not, in a PushRequest with one series and one sample. The profile id, where there is one, is what it ends with. */
+  encodeRequest(plan: PushPlan, rawProfile: Uint8Array, profileId?: string): Uint8Array {
     const labels = [
       ["__name__", plan.program.profileName],
       ["service_name", plan.service],
@@ -126,9 +136,12 @@ export class PushGenerator {
       ["pyroscope_spy", SPY_NAME],
     ] as const;
     const pairs = labels.map(([name, value]) => field(1, Buffer.concat([field(1, Buffer.from(name)), field(2, Buffer.from(value))])));
-    return field(1, Buffer.concat([...pairs, field(2, field(1, rawProfile))]));
+    const id = profileId === undefined ? NOTHING : field(2, Buffer.from(profileId));
+    return field(1, Buffer.concat([...pairs, field(2, Buffer.concat([field(1, rawProfile), id]))]));
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 /**
  * The client's name is not Go's, so that neither Pyromesh nor Pyroscope repairs truncated Go stacktraces: the ledger knows only what was

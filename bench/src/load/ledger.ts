@@ -58,16 +58,25 @@ export class Ledger {
       const program = generator.programOfPod(pod);
       return { program, service: generator.serviceOfPod(pod), least: new Float64Array(program.values.length), unsure: undefined };
     });
-    for (let index = 0; index < pushCount; index++) {
-      if (refused.has(index)) continue;
+    // By content, so that each is drawn once however many pushes repeat it.
+    const storedCounts = new Float64Array(generator.distinctCount);
+    const unsureCounts = new Float64Array(generator.distinctCount);
+    for (let push = 0; push < pushCount; push++) {
+      if (!refused.has(push)) (unsure.has(push) ? unsureCounts : storedCounts)[push % generator.distinctCount]!++;
+    }
+    for (let index = 0; index < generator.distinctCount; index++) {
+      const [storedCount, unsureCount] = [storedCounts[index]!, unsureCounts[index]!];
+      if (storedCount + unsureCount === 0) continue;
       const plan = generator.plan(index);
       const pod = pods[plan.pod]!;
-      const sums = unsure.has(index) ? (pod.unsure ??= new Float64Array(pod.least.length)) : pod.least;
       const columnCount = pod.program.divisors.length;
       const { keptCount, kept, values } = generator.draw(plan);
-      for (let i = 0; i < keptCount; i++) {
-        const at = kept[i]! * columnCount;
-        for (let column = 0; column < columnCount; column++) sums[at + column]! += values[i * columnCount + column]!;
+      for (const [sums, count] of [[pod.least, storedCount], [unsureCount > 0 ? (pod.unsure ??= new Float64Array(pod.least.length)) : undefined, unsureCount]] as const) {
+        if (sums === undefined || count === 0) continue;
+        for (let i = 0; i < keptCount; i++) {
+          const at = kept[i]! * columnCount;
+          for (let column = 0; column < columnCount; column++) sums[at + column]! += count * values[i * columnCount + column]!;
+        }
       }
     }
     return new Ledger(pods, (pod) => generator.podName(pod));

@@ -16,6 +16,8 @@ export interface Workload {
   readonly servicePrefix: string;
   /** All timestamps are in the 50 minutes before it. */
   readonly endMs: number;
+  /** Push i has the content of push i modulo this, and a profile id of its own, which makes it another record. Absent: every push has its own content. */
+  readonly distinctCount?: number;
 }
 
 export interface LoadOptions {

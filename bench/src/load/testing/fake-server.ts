@@ -29,7 +29,7 @@ export class FakeServer {
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {
         const { status, body } = this.#answer(request.url ?? "", Buffer.concat(chunks));
-        response.writeHead(status);
+        response.writeHead(status, { "content-length": Buffer.byteLength(body) });
         response.end(body);
       });
     });

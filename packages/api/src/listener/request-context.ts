@@ -293,12 +293,19 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     if (response.writableLength > 0) this.#watch(bytes.length);
   }
 
-  /** Returns true where the request has a body that was not read to its end. */
+  /** The connection stays open after the reply. */
+  get #isKept(): boolean {
+    const { headers, httpVersion } = this.#request;
+    return !this.#host.isStopping() && httpVersion !== "1.0" && !/close/i.test(headers.connection ?? "");
+  }
+
+  /** Returns true where the request has a body that was not read to its end, and is too large to be dropped, or the last of its connection. */
   #writeHead(status: number, headers: string[], sizeBytes: number): boolean {
     const request = this.#request;
     if (status !== 304 && status !== 204) headers.push("content-length", String(sizeBytes));
-    // Reading the rest of the body only to keep the connection would be wasted work.
-    const isUnread = !request.complete && hasBody(request);
+    // The rest of a large body is not worth its connection. A small one is: it is here already, or in the kernel, and node:http drops it before the next request.
+    const isDropped = this.isWrite && this.#body === undefined && this.#isKept && Number(request.headers["content-length"]) <= DROPPED_BODY_BYTES_MAX;
+    const isUnread = !request.complete && hasBody(request) && !isDropped;
     if (this.#host.isStopping() || isUnread) headers.push("connection", "close");
     this.#response.writeHead(status, headers);
     return isUnread;
@@ -414,6 +421,8 @@ export function newConnection(): Connection {
 }
 
 const LINGER_MS = 1000;
+/** Most pushes are smaller. A refusal that reads nothing costs less than to close the connection and to make another. */
+const DROPPED_BODY_BYTES_MAX = 64 * 2 ** 10;
 
 /** The kernel takes this much at once on every connection whose client reads. Such replies are neither counted nor sent in pieces. */
 const SMALL_REPLY_BYTES_MAX = 64 * 2 ** 10;

@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { request as httpRequest } from "node:http";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { Metrics, silentLogger } from "@pyromesh/base";
+import { unavailable } from "@pyromesh/base";
 import { expect } from "chai";
 import { applyClientTimeout } from "../bodies/connect.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
@@ -303,6 +304,16 @@ describe("server", () => {
       const body = Uint8Array.from({ length: 333_333 }, (_, i) => i * 7);
       expect(await (await post(body)).text()).to.equal("333333");
       expect(sum).to.equal(body.reduce((total, byte) => total + byte, 0));
+    });
+
+    it("a push that is refused before its body is read keeps its connection, where the body is small", async () => {
+      await open({ push: () => Promise.reject(unavailable("OVERLOADED", "busy")) });
+      const probe = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+      const pushOf = (sizeBytes: number): string => `POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: ${sizeBytes}\r\n\r\n${"x".repeat(sizeBytes)}`;
+      const small = await exchange(api.server.port, pushOf(65_536) + probe);
+      expect(small.match(/HTTP\/1\.1 \d+|connection: close/gi)).to.deep.equal(["HTTP/1.1 503", "HTTP/1.1 200", "Connection: close"]);
+      const last = await exchange(api.server.port, pushOf(65_536).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"));
+      expect(last, "the last of its connection: the reply arrives whole").to.match(/^HTTP\/1.1 503 [^]*"message":"busy"\}$/);
     });
 
     it("a body that stops arriving is 408", async () => {

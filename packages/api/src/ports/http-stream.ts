@@ -11,6 +11,7 @@ import type { IncomingHttpHeaders } from "node:http";
 export interface IncomingRequest {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
+  readonly httpVersion?: string | undefined;
   readonly headers: IncomingHttpHeaders;
   /** Names and values in turn, as they came. */
   readonly rawHeaders: readonly string[];

@@ -14,7 +14,7 @@ import { RateLimit } from "./rate-limit.ts";
 
 interface Load {
   readonly arrivalsPerSecond: (nowMs: number) => number;
-  readonly endsPerSecond: number;
+  readonly endsPerSecond: number | ((nowMs: number) => number);
   readonly seconds: number;
   /** Nothing ends from the first to the second. */
   readonly stallMs?: readonly [number, number];
@@ -46,7 +46,7 @@ function run({ arrivalsPerSecond, endsPerSecond, seconds, stallMs = [0, 0], grou
       }
     }
     if (nowMs >= stallMs[0] && nowMs < stallMs[1]) continue;
-    room = Math.min(room + endsPerSecond / 1000, groupCount + 1);
+    room = Math.min(room + (typeof endsPerSecond === "number" ? endsPerSecond : endsPerSecond(nowMs)) / 1000, groupCount + 1);
     if (room < groupCount) continue;
     for (; room >= 1 && waiting.length > 0; room--) {
       const enteredMs = waiting.shift()!;
@@ -94,10 +94,11 @@ describe("push gate", () => {
     expect(Math.max(...accepted.filter(({ atMs }) => atMs >= 13_000).map(({ tookMs }) => tookMs))).below(1_000);
   });
 
-  it("64 in flight, or 300 that end within 0.3 s: nothing is refused, though each waits for the others", () => {
+  it("64 in flight that end within 0.6 s, 300 that do within 0.3 s, 16 at any rate: nothing is refused, though each waits for the others", () => {
     for (const [inFlightCount, everyMs] of [
-      [64, 40],
+      [64, 9],
       [300, 0.9],
+      [16, 200],
     ] as const) {
       const clock = new ManualClock(0);
       const gate = new PushGate({ clock, metrics: new Metrics() });
@@ -108,6 +109,14 @@ describe("push gate", () => {
         inFlight.push(gate.enter());
       }
     }
+  });
+
+  it("a node that becomes slow for some seconds, as during a flush, lets in no more than ends within a second", () => {
+    const rateOf = (nowMs: number): number => (nowMs >= 10_000 && nowMs < 15_000 ? 70 : 350);
+    const { accepted } = run({ arrivalsPerSecond: () => 1_000, endsPerSecond: rateOf, seconds: 20 });
+    const slow = accepted.filter(({ atMs }) => atMs > 11_000 && atMs < 15_000).map(({ tookMs }) => tookMs);
+    expect(slow).not.empty;
+    expect(Math.max(...slow)).below(900);
   });
 
   it("once the load is gone, so is the bound: within a second, or two", () => {
@@ -131,20 +140,58 @@ describe("push gate", () => {
     expect(await metrics.text()).contain('pyromesh_pushes_refused_total{reason="overloaded"} 1');
   });
 
-  it("a large body is refused before it is read, a small one after: its connection stays open", async () => {
-    const { gate } = overloaded();
-    const read: string[] = [];
-    for (const length of ["65537", "65536"]) {
-      const request: ApiRequest = {
-        ...fakeRequest({ path: "/ingest", headers: { "content-length": length } }),
-        body: () => {
-          read.push(length);
-          return Promise.resolve(new Uint8Array(1));
-        },
-      };
-      expect(await readAdmitted(request, 2 ** 20, gate).catch((thrown: unknown) => thrown)).include({ code: "OVERLOADED" });
+  it("an overload is seen before a push has been slow: of five times as many as end, none that is let in takes longer than 0.6 s", () => {
+    for (const groupCount of [1, 8]) {
+      const { accepted } = run({ arrivalsPerSecond: (nowMs) => (nowMs < 5_000 ? 200 : 2_000), endsPerSecond: 400, seconds: 10, groupCount });
+      expect(Math.max(...accepted.map(({ tookMs }) => tookMs)), `${groupCount} at a time`).below(600);
     }
-    expect(read).deep.equal(["65536"]);
+  });
+
+  it("clients that come back after Retry-After get in: as much is accepted as without refusals, and each within a few tries", () => {
+    const clock = new ManualClock(0);
+    const gate = new PushGate({ clock, metrics: new Metrics() });
+    const working: { readonly enteredMs: number; readonly tryCount: number }[] = [];
+    const backAt = new Map<number, number[]>();
+    let acceptedCount = 0;
+    let tryCountMax = 0;
+    const arrive = (nowMs: number, tryCount: number): void => {
+      try {
+        working.push({ enteredMs: gate.enter(), tryCount });
+      } catch (refusal) {
+        const backMs = nowMs + (refusal as { details: { retryAfterSeconds: number } }).details.retryAfterSeconds * 1000;
+        backAt.set(backMs, [...(backAt.get(backMs) ?? []), tryCount + 1]);
+      }
+    };
+    // Three times what ends for 2 s, then half of it: what was refused is worked off.
+    for (let nowMs = 0; nowMs < 12_000; nowMs++, clock.advance(1)) {
+      for (const tryCount of backAt.get(nowMs) ?? []) arrive(nowMs, tryCount);
+      if (nowMs < 2_000 || nowMs % 6 === 0) arrive(nowMs, 1);
+      if (nowMs % 3 !== 0 || working.length === 0) continue;
+      const { enteredMs, tryCount } = working.shift()!;
+      gate.leave(enteredMs);
+      acceptedCount++;
+      tryCountMax = Math.max(tryCountMax, tryCount);
+    }
+    expect(acceptedCount).above(0.95 * (2_000 + 10_000 / 6));
+    expect(tryCountMax).below(10);
+  });
+
+  it("is asked before a body is read, and again after: others have come meanwhile", async () => {
+    const full = overloaded();
+    const read: string[] = [];
+    const request: ApiRequest = {
+      ...fakeRequest({ path: "/ingest", headers: { "content-length": "1" } }),
+      body: () => {
+        read.push("body");
+        full.gate.enter();
+        return Promise.resolve(new Uint8Array(1));
+      },
+    };
+    expect(await readAdmitted(request, 2 ** 20, full.gate).catch((thrown: unknown) => thrown)).include({ code: "OVERLOADED" });
+    expect(read).empty;
+    for (const enteredMs of full.inFlight.slice(0, 49)) full.gate.leave(enteredMs);
+    expect(await readAdmitted(request, 2 ** 20, full.gate).catch((thrown: unknown) => thrown)).include({ code: "OVERLOADED" });
+    expect(read).deep.equal(["body"]);
   });
 
   it("Push and /ingest answer 503 with Retry-After, and decompress nothing", async () => {
@@ -166,7 +213,7 @@ describe("push gate", () => {
   });
 });
 
-/** A gate that refuses: 20 pushes a second end, and 64 are at work, which are let in at any rate. */
+/** A gate that refuses: 20 pushes a second end, and 64 are at work. */
 function overloaded(): { readonly gate: PushGate; readonly clock: ManualClock; readonly metrics: Metrics; readonly inFlight: readonly number[] } {
   const clock = new ManualClock(0);
   const metrics = new Metrics();

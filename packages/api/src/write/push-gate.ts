@@ -2,7 +2,8 @@
  * Which pushes are let in while a node has more to do than it can. Without it they wait for seconds, and clients give up on what is stored after all. The queue is
  * bounded by the time that a push would wait, not by its length: how long a push takes depends on the machine, the profiles and the other members.
  *
- *   open ── most pushes that ended in a window were slow ──► bounded: at most WAIT_MAX_MS of work at the rate at which pushes ended, or AT_WORK_MIN; a further push gets 503
+ *   open ── a window is slow: most pushes that ended in it were, or what is at work will take more than BEHIND_MS at its rate ──► bounded
+ *   bounded: at most WAIT_MAX_MS of work at the rate at which pushes ended, or FEW_COUNT that end within FEW_WAIT_MS, or AT_WORK_MIN; a further push gets 503
  *   bounded ── a window is quick, or a push comes to an idle node, CALM_MS after the last slow window ──► open
  *
  * A burst that drains within WAIT_MAX_MS is never refused: while it does, the bound is above it. Nor is anything refused for a stall (a slow disk, a member that is
@@ -22,11 +23,18 @@ import type { ApiRequest } from "../ports/http.ts";
 const WAIT_MAX_MS = 300;
 /** A push that takes longer has waited: most of that time is no work. */
 const SLOW_MS = 150;
+/** An overload is seen before the first push has been slow: by then twice as much would be let in, and what is let in first takes longest. */
+const BEHIND_MS = 400;
+/** Where so long nothing ended, the rate of the window is that of a stall, and does not say how long those at work will take. */
+const PAUSE_MS = 200;
 /**
- * So many are let in whatever the rate: clients that wait for their answers bound what waits by themselves, and a refusal would only cost them a second. A node that
- * ends fewer than 64 a second takes longer than a second for what it accepts.
+ * So many are let in though they are more than that, where they end within FEW_WAIT_MS: clients that wait for their answers bound what waits by themselves, and a refusal would
+ * only cost them a second.
  */
-const AT_WORK_MIN = 64;
+const FEW_COUNT = 64;
+const FEW_WAIT_MS = 600;
+/** So many are let in whatever the rate: with fewer a node that is slow for a moment could not show that it is quick again. */
+const AT_WORK_MIN = 16;
 /**
  * A window ends when it is so long and has so many ends, or is of the full length. Short: at three times the load, what waits grows by two seconds of work in each
  * second until the bound is there.
@@ -51,13 +59,16 @@ export class PushGate {
   #endedMs = 0;
   #endedCount = 0;
   #slowCount = 0;
+  #hasPause = false;
+  /** The newest refusal, which those of the same words share: under overload they are most of what a node answers. */
+  #latest: CodedError | undefined;
 
   constructor({ clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics }) {
     this.#clock = clock;
     this.#refusals = metrics.counter("pyromesh_pushes_refused_total", "Pushes that were refused since the node had more to do than it can.", ["reason"]);
   }
 
-  /** Throws OVERLOADED where `enter` would: before the body is decompressed and decoded. */
+  /** Throws OVERLOADED where `enter` would: before the body is read, and before it is decompressed and decoded. */
   check(): void {
     if (this.#state.kind === "bounded" && this.#atWorkCount >= this.#state.atWorkMax) throw this.#refusal(this.#state);
   }
@@ -78,12 +89,14 @@ export class PushGate {
     if (this.#beganMs === undefined || nowMs - this.#endedMs > WINDOW_MS_MAX) {
       this.#begin(nowMs);
     } else {
+      this.#hasPause ||= nowMs - this.#endedMs > PAUSE_MS;
       this.#endedMs = nowMs;
       this.#endedCount++;
       if (nowMs - enteredMs > SLOW_MS) this.#slowCount++;
       const passedMs = nowMs - this.#beganMs;
       if (passedMs >= WINDOW_MS_MAX || (passedMs >= WINDOW_MS && this.#endedCount >= WINDOW_ENDS)) {
-        const isSlow = this.#slowCount * 2 > this.#endedCount;
+        const isBehind = !this.#hasPause && this.#atWorkCount * passedMs > BEHIND_MS * this.#endedCount;
+        const isSlow = isBehind || this.#slowCount * 2 > this.#endedCount;
         if (isSlow) this.#slowMs = nowMs;
         this.#state = nextState(this.#state, { passedMs, endedCount: this.#endedCount, isSlow, calmMs: nowMs - this.#slowMs });
         this.#begin(nowMs);
@@ -96,32 +109,25 @@ export class PushGate {
     this.#endedMs = nowMs;
     this.#endedCount = 0;
     this.#slowCount = 0;
+    this.#hasPause = false;
   }
 
   #refusal({ perMs }: Bounded): CodedError {
     this.#refusals.add(REASON, 1);
     const retryAfterSeconds = Math.max(1, Math.ceil(this.#atWorkCount / perMs / 1000));
-    return new CodedError({
-      code: "OVERLOADED",
-      kind: "unavailable",
-      message: `this node works on ${this.#atWorkCount} pushes and ends ${(perMs * 1000).toFixed(0)} a second: try again in ${retryAfterSeconds} s, or at another node`,
-      details: { ...REASON, retryAfterSeconds },
-    });
+    const message = `this node works on ${this.#atWorkCount} pushes and ends ${(perMs * 1000).toFixed(0)} a second: try again in ${retryAfterSeconds} s, or at another node`;
+    if (this.#latest?.message === message) return this.#latest;
+    return (this.#latest = new CodedError({ code: "OVERLOADED", kind: "unavailable", message, details: { ...REASON, retryAfterSeconds } }));
   }
 }
 
-/**
- * Reads the body of a push that is not refused. A large one is refused before. A small one costs less to read than its connection costs, which is closed where a
- * body is left unread.
- */
+/** Reads the body of a push that is not refused: neither before it is read nor after, when others have come meanwhile. */
 export async function readAdmitted(request: ApiRequest, sizeBytesMax: number, gate: PushGate): Promise<Uint8Array> {
-  if (!(Number(request.headers["content-length"]) <= SMALL_BODY_BYTES_MAX)) gate.check();
+  gate.check();
   const body = await request.body(sizeBytesMax);
   gate.check();
   return body;
 }
-
-const SMALL_BODY_BYTES_MAX = 64 * 2 ** 10;
 
 // --- deciding, pure ---------------------------------------------------------------------------------------------------
 
@@ -138,7 +144,7 @@ type GateState = { readonly kind: "open" } | Bounded;
 interface GateWindow {
   readonly passedMs: number;
   readonly endedCount: number;
-  /** Most that ended were slow. */
+  /** Most that ended were slow, or those at work will be. */
   readonly isSlow: boolean;
   /** Since the last window that was. */
   readonly calmMs: number;
@@ -149,7 +155,7 @@ function nextState(state: GateState, { passedMs, endedCount, isSlow, calmMs }: G
   if (!isSlow && (state.kind === "open" || calmMs >= CALM_MS)) return OPEN;
   const newestPerMs = endedCount / passedMs;
   const perMs = state.kind === "bounded" ? NEWEST_PART * newestPerMs + (1 - NEWEST_PART) * state.perMs : newestPerMs;
-  return { kind: "bounded", perMs, atWorkMax: Math.max(AT_WORK_MIN, perMs * WAIT_MAX_MS) };
+  return { kind: "bounded", perMs, atWorkMax: Math.max(perMs * WAIT_MAX_MS, Math.min(perMs * FEW_WAIT_MS, FEW_COUNT), AT_WORK_MIN) };
 }
 
 const OPEN: GateState = { kind: "open" };

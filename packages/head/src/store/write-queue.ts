@@ -1,5 +1,6 @@
 /**
- * What waits for the store: appends, taken in groups, and jobs, which go before them.
+ * What waits for the store: appends, taken in groups, and jobs. A job goes before the appends that wait, and a group of appends before the job after it: a release of
+ * thousands of records is many jobs in a row, and under load they would hold up every push for a second.
  *
  * What must stay true: one step is under way at a time; the next group takes everything that queued meanwhile; every append and
  * every job resolves or rejects once.
@@ -103,7 +104,7 @@ export class WriteQueue {
     return append;
   }
 
-  /** Runs `job` between two commits, before the appends that wait. */
+  /** Runs `job` before the appends that wait, or after one group of them where another job has just run. */
   job<T>(job: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#jobs.push(async () => {
@@ -130,14 +131,17 @@ export class WriteQueue {
 
   async #runUntilIdle(): Promise<void> {
     await Promise.resolve(); // what is appended in the same turn goes into one commit
+    let isAppendsTurn = false;
     for (;;) {
-      const job = this.#jobs.shift();
+      const job = isAppendsTurn && this.#appends.length > 0 ? undefined : this.#jobs.shift();
       if (job !== undefined) {
         await job();
+        isAppendsTurn = true;
       } else if (this.#appends.length > 0) {
         if (this.#expectedCount > 0 && this.#appends.length < this.#limits.gatherCountMax) await this.#gather();
         // A job that came meanwhile goes first.
-        if (this.#jobs.length === 0) await this.#commitSome();
+        if (isAppendsTurn || this.#jobs.length === 0) await this.#commitSome();
+        isAppendsTurn = false;
       } else {
         this.#running = undefined;
         return;
