@@ -79,7 +79,7 @@ export class ClusterRelease {
       this.takeover.hurry();
     };
     this.storeFlush = new StoreFlush({ ...modules, demand, hurry });
-    this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush });
+    this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush, clock: modules.clock });
     this.health = new HealthService({ ...modules, takeover: this.takeover });
     this.#announcer = new Announcer({ ...modules, waiting: () => flusher.sealedHere(), onLearned: (keys) => this.matcher.noteLearned(keys) });
     this.#losses = new LossFlush({
