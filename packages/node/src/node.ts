@@ -418,7 +418,7 @@ export class Node {
     this.#closers.push(() => Promise.resolve(versions.stop()));
     const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
-    const source = new PlacedSource({ bucket, localFiles: local, ...(joined !== undefined && { peers: sealedPeers(() => cluster) }) });
+    const source = new PlacedSource({ bucket, localFiles: local, ...(joined !== undefined && { peers: sealedPeers({ clock, cluster: () => cluster }) }) });
     const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { source });
     const unreadable = new UnreadableObjects({
       clock,

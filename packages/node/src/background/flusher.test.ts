@@ -194,6 +194,20 @@ describe("flusher", function () {
       await world.until(async () => (await world.keys()).length === 23, "it is taken");
     });
 
+    it("one tenant's prefix that is refused is not asked more often because another tenant's uploads succeed", async () => {
+      await world.start([["flush_interval", "3s"]]);
+      world.failPuts(A, { kind: "status", status: 403 });
+      await seal(A, 2); // with no other tenant's segment waiting, two queues that fail look like an outage
+      await world.pass(30_000);
+      const before = world.puts(A).length;
+      for (let value = 1; value <= 10; value++) {
+        await world.push(B, value);
+        await world.pass(4000);
+      }
+      expect((await world.keys()).length, "the other's are in the bucket").equal(10);
+      expect(world.puts(A).length - before, "tries in 40 s of two queues whose pauses have grown to 15 s; one success each 4 s does not shorten them").within(2, 14);
+    });
+
     for (const fault of [{ kind: "status", status: 500 }, { kind: "hang" }] as const) {
       it(`one tenant's puts that ${fault.kind === "hang" ? "hang" : "fail"} hold up no other's`, async () => {
         await world.start();

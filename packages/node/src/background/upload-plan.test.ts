@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { CONCURRENCY_MAX, isOutage, planUploads, SLOW_AFTER_MS, TENANT_CONCURRENCY_MAX } from "./upload-plan.ts";
+import { CONCURRENCY_MAX, isOutage, isRefusalOfOneTenant, planUploads, SLOW_AFTER_MS, TENANT_CONCURRENCY_MAX } from "./upload-plan.ts";
 import type { UploadPlan, UploadQueueView } from "./upload-plan.ts";
 
 const NOW_MS = 100_000;
@@ -55,6 +55,15 @@ describe("upload plan", () => {
 
     it("tries one upload where every queue was asked for one", () => {
       expect(plan([failed("a1", { isAsked: true }), failed("a2", { isAsked: true }), queue("a3", { isAsked: true })], NOW_MS + 300).startIds).deep.equal(["a3"]);
+    });
+
+    it("was none where another tenant's upload succeeds that never failed, and all that fail are one tenant's", () => {
+      const ofOne = [failed("a1"), failed("a2"), queue("b1")];
+      expect(isRefusalOfOneTenant(ofOne, queue("b1"))).equal(true);
+      expect(isRefusalOfOneTenant(ofOne, queue("a3")), "of the tenant itself").equal(false);
+      expect(isRefusalOfOneTenant([...ofOne, failed("b2")], queue("b1")), "of two tenants").equal(false);
+      expect(isRefusalOfOneTenant([failed("a1"), failed("b1")], failed("b1")), "it failed as well").equal(false);
+      expect(isRefusalOfOneTenant([queue("a1")], queue("b1")), "none fails").equal(false);
     });
 
     it("tries the tenant that was tried longest ago, so that one whose prefix is refused does not prolong it", () => {

@@ -61,6 +61,17 @@ export function isOutage(queues: readonly UploadQueueView[]): boolean {
   return new Set(failing.map(({ tenant }) => tenant)).size >= Math.min(OUTAGE_TENANT_COUNT, tenantCount);
 }
 
+/**
+ * True where an upload that succeeded, of a queue that was not failing, shows that the bucket was there all the time: all queues that fail are one other
+ * tenant's. Their pauses stay as they are. Else every upload of the one tenant would begin the tries of the other anew, at the shortest pause. Where it was an outage
+ * after all, the failing queues wait for the rest of their pauses, 15 s at most.
+ */
+export function isRefusalOfOneTenant(queues: readonly Pick<UploadQueueView, "tenant" | "isFailing">[], succeeded: Pick<UploadQueueView, "tenant" | "isFailing">): boolean {
+  if (succeeded.isFailing) return false;
+  const tenants = new Set(queues.filter(({ isFailing }) => isFailing).map(({ tenant }) => tenant));
+  return tenants.size === 1 && !tenants.has(succeeded.tenant);
+}
+
 export function planUploads({ nowMs, queues, outageRetryAtMs }: UploadView): UploadPlan {
   const busy = queues.filter(({ busyForMs }) => busyForMs !== undefined);
   const slots = new Slots(busy);

@@ -31,7 +31,7 @@ import type { SealedEntry } from "./sealed-entry.ts";
 import { writeAndRead } from "./sealer.ts";
 import type { SegmentListener } from "./segment-listener.ts";
 import { toldSegment } from "./told-segment.ts";
-import { isOutage, planUploads } from "./upload-plan.ts";
+import { isOutage, isRefusalOfOneTenant, planUploads } from "./upload-plan.ts";
 import type { UploadQueueView } from "./upload-plan.ts";
 
 export interface UploaderModules {
@@ -310,9 +310,9 @@ export class Uploader {
     }
   }
 
-  /** An upload succeeded: if there was an outage, it is over, and every queue is tried now. */
+  /** An upload succeeded: if there was an outage, it is over, and every queue is tried now, but for those of a tenant whose prefix alone is refused. */
   #noteSuccess(queue: Queue): void {
-    const wasOutage = this.#outageFailureCount > 0;
+    const isOutageOver = this.#outageFailureCount > 0 && !isRefusalOfOneTenant([...this.#queues.values()], queue);
     this.#outageFailureCount = 0;
     this.#outageRetryAtMs = 0;
     queue.failureCount = 0;
@@ -320,7 +320,7 @@ export class Uploader {
     queue.reason = "";
     for (const other of this.#queues.values()) {
       other.isFailing = false;
-      if (wasOutage) other.retryAtMs = 0;
+      if (isOutageOver) other.retryAtMs = 0;
     }
   }
 

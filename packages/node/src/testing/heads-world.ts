@@ -239,7 +239,7 @@ export class StoreMember {
     this.#world.cluster.updateMember(this.name, { storeId });
     if (this.#startCount === 1) this.#world.cluster.updateMember(this.name, { bootId: this.bootId });
 
-    const source = new PlacedSource({ bucket, localFiles: files, peers: sealedPeers(() => cluster) });
+    const source = new PlacedSource({ bucket, localFiles: files, peers: sealedPeers({ clock, cluster: () => cluster }) });
     const objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source });
     const unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: () => Promise.resolve() });
     this.matcher = new Matcher({ ...modules, head, catalog, source, memory: new MatchMemory({ bytesMax: 2 ** 20 }), releasedInto, onRelease: () => {} });

@@ -74,6 +74,8 @@ export interface OpenedPlan<P extends PinnedPlan> {
 
 /** A round that follows another is a few round trips. On a loaded machine five in a row met a segment that some store had just sealed, while a restarted member flushed what it had. */
 const ROUNDS_MAX = 10;
+/** LISTs of one plan because objects of it are gone from the bucket, as where a node without a cluster finds that out: a LIST may show the past. Then whoever cannot read them has failed. */
+const GONE_LISTS_MAX = 2;
 /** A member that does not answer forgets the view by itself. */
 const RELEASE_TIMEOUT_MS = 1_000;
 
@@ -106,6 +108,7 @@ export class ClusterHeads {
     /** Stores whose sealed segments are left out of the plan: they are dead or suspect, or did not answer. */
     const silent = new Set(cluster.view.members.filter(({ state, isSuspect }) => state === "dead" || isSuspect).map(({ storeId }) => storeId));
     const forgotten = new Set<string>();
+    let goneListCount = 0;
     const peerBytes = new PeerBytes(question.peerBytesMax);
     let unlisted = this.#isListOld(startMs, this.#listNeededMs([])) ? await this.#list(startMs, signal) : undefined;
     for (let round = 1; ; round++) {
@@ -124,7 +127,9 @@ export class ClusterHeads {
         peerBytes.check();
         const hasForgotten = this.#forgetNowhere(outcome.withoutView, entries, forgotten);
         const isLacking = this.#isOtherPlan([...outcome.answers, ...outcome.withoutView], plan, entries, silent) || isPlanShort || hasForgotten;
-        const isListOld = unlisted === undefined && (isUploadUnseen || this.#isListOld(startMs, this.#listNeededMs(outcome.answers)));
+        const isGone = goneListCount < GONE_LISTS_MAX && outcome.withoutView.some(({ answer }) => answer.gone.length > 0);
+        if (isGone) goneListCount++;
+        const isListOld = unlisted === undefined && (isUploadUnseen || isGone || this.#isListOld(startMs, this.#listNeededMs(outcome.answers)));
         if ((isLacking || isListOld) && round < ROUNDS_MAX) {
           if (isListOld) unlisted = await this.#list(startMs, signal);
           continue;

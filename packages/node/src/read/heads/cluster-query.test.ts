@@ -1,5 +1,5 @@
 /** Queries over the heads of several stores and one bucket: among others the histories of the model that concern reads. Random ones: random-queries.test.ts. */
-import { CodedError } from "@pyromesh/base";
+import { CodedError, unavailable } from "@pyromesh/base";
 import { makeMatcher } from "@pyromesh/profile";
 import type { ClusterView } from "@pyromesh/ring";
 import { expect } from "chai";
@@ -110,6 +110,33 @@ describe("a query over several heads", () => {
       await world.of("a").seal();
       expect(await world.ask("c")).deep.equal([0]);
       expect(requestsOf("sealed").length).greaterThan(0);
+    });
+
+    it("into a sealed segment at a store that serves as many reads as it may, the store is asked again after pauses, for the same plan", async () => {
+      await world.push(0, ["a", "b", "c"]);
+      await world.of("a").seal();
+      for (const name of ["b", "c"]) world.of("a").tell(name);
+      let busyCount = 0;
+      world.cluster.onRequest = (from, _, method) => {
+        if (from === "c" && method === "sealed" && ++busyCount <= 6) throw unavailable("SEALED_READS_BUSY", "as many as it may");
+      };
+      world.cluster.requests.length = 0;
+      const beganMs = world.seeded.clock.monotonicMs();
+      expect(await world.ask("c")).deep.equal([0]);
+      expect(requestsOf("digest").filter((way) => way === "cb"), "one plan").length(1);
+      expect(world.seeded.clock.monotonicMs() - beganMs, "six refusals").within(50, 2_250);
+    });
+
+    it("into a sealed segment at a store that stays busy, the query is refused within its three plans", async () => {
+      await world.push(0, ["a", "b", "c"]);
+      await world.of("a").seal();
+      for (const name of ["b", "c"]) world.of("a").tell(name);
+      world.cluster.onRequest = (_, __, method) => {
+        if (method === "sealed") throw unavailable("SEALED_READS_BUSY", "as many as it may");
+      };
+      const beganMs = world.seeded.clock.monotonicMs();
+      expect(await world.ask("c")).equal("STORES_MISSING");
+      expect(world.seeded.clock.monotonicMs() - beganMs).lessThan(10_000);
     });
 
     // Model: "a retry after its segment was matched".

@@ -44,7 +44,7 @@ export interface HolderAnswer {
 export interface DigestRoundOutcome {
   /** Of the members that said what they hold. */
   readonly answers: readonly HolderAnswer[];
-  /** Of those that did not, since segments of the plan are nowhere: they name them. */
+  /** Of those that did not, since objects of the plan are nowhere, or gone from the bucket: they name them. */
   readonly withoutView: readonly HolderAnswer[];
   /** Why members did not answer, by name. */
   readonly becauseOf: ReadonlyMap<string, string>;
@@ -126,12 +126,12 @@ export class DigestRound {
       if (other !== undefined) throw new Error(`it answered for the store of node ${other.name}`);
       if (!isOwn) await this.#learn(member, answer);
       if (signal.aborted) return;
-      if (answer.nowhere.length === 0) {
+      if (answer.nowhere.length === 0 && answer.gone.length === 0) {
         this.#answers.set(answer.storeId, { member, isOwn, answer });
         return;
       }
       this.#withoutView.push({ member, isOwn, answer });
-      this.#becauseOf.set(member, "segments of the plan wait at no store and are not in the bucket");
+      this.#becauseOf.set(member, answer.gone.length > 0 ? `objects of the plan are gone from the bucket (${answer.gone[0]})` : "segments of the plan wait at no store and are not in the bucket");
     } catch (error) {
       if (!signal.aborted) this.#becauseOf.set(member, messageOf(error));
     }

@@ -2,7 +2,7 @@
  * What one store answers for in one query: the records of its head that match, as they were at one moment, and that no object of the plan has.
  *
  *   request ─► 1. note the head's next seq, pin the generations
- *              2. match: compare the head with the planned objects; what the bucket has is released. A segment that is nowhere ends it: the caller asks again
+ *              2. match: compare the head with the planned objects; what the bucket has is released. One that is nowhere, or gone from the bucket, ends it: the caller asks again
  *              3. collect the records below that seq, page by page
  *              4. in the turn of the last page: into which segments did records leave?
  *
@@ -14,7 +14,7 @@
  */
 import { Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { parseObjectKey, SourceSet, storeOf } from "@pyromesh/block";
+import { isBucketError, parseObjectKey, SourceSet, storeOf } from "@pyromesh/block";
 import type { Catalog, CatalogEntry, HeardObject } from "@pyromesh/block";
 import { RecordColumns } from "@pyromesh/head";
 import { makeMatcher, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
@@ -67,6 +67,8 @@ export type OpenedView =
   | { readonly kind: "unknown"; readonly unknown: readonly SegmentName[] }
   /** Keys of the request of segments that wait at no store and are not in the bucket: records of this head may be in them or not, so there is no view. */
   | { readonly kind: "nowhere"; readonly nowhere: readonly string[] }
+  /** The key of an object that the plan has in the bucket, and that is not there any more: there is no view for the same reason. */
+  | { readonly kind: "gone"; readonly key: string }
   | { readonly kind: "view"; readonly view: HeadView; readonly named: readonly HeardObject[] };
 
 export interface HeadView {
@@ -102,6 +104,7 @@ export async function openHeadView(request: ViewRequest, modules: HeadViewModule
     return { kind: "view", view: { tenants, generations: pin.generations, recordCount, sizeBytes, release: pin.release }, named };
   } catch (error) {
     pin.release();
+    if (isBucketError(error, "BUCKET_NOT_FOUND") && error.key !== "" && !signal.aborted) return { kind: "gone", key: error.key };
     throw error;
   }
 }

@@ -79,9 +79,10 @@ export class Holder {
       quarantines: quarantinesWithin(head.quarantine(), request.startMs, request.endMs).slice(0, QUARANTINES_NAMED_MAX).map(({ id, reason }) => `quarantine ${id}: ${reason}`),
       span: this.#spanOf(request.tenants),
     };
-    const nothing = { unknown: [], nowhere: [], viewId: undefined, tenants: [], named: [] };
+    const nothing = { unknown: [], nowhere: [], gone: [], viewId: undefined, tenants: [], named: [] };
     if (opened.kind === "unknown") return { ...about, ...nothing, unknown: opened.unknown };
     if (opened.kind === "nowhere") return { ...about, ...nothing, nowhere: opened.nowhere };
+    if (opened.kind === "gone") return { ...about, ...nothing, gone: [opened.key] };
     const { view, named } = opened;
     const tenants = Array.from(view.tenants, ([tenant, { seriesCount, fingerprints, counts, internedCounts, sums }]) => ({ tenant, seriesCount, fingerprints, counts, internedCounts, sums }));
     if (view.recordCount > 0 && !signal.aborted) return { ...about, ...nothing, viewId: this.views.add(member, view), tenants, named };

@@ -54,14 +54,17 @@ const digestAnswer = packDigestAnswer({
   remembersMs: 60_000,
   unknown: [{ tenant: TENANT, windowStartMs, storeId: STORES[1], ordinal: 4 }],
   nowhere: [],
+  gone: [],
   viewId: VIEW,
   tenants: [{ tenant: TENANT, seriesCount: 2, fingerprints: new BigUint64Array([1n, 2n ** 64n - 1n]), counts: new Uint32Array([3, 1]), internedCounts: new Uint32Array([0, 1]), sums: new Uint32Array([1, 2, 3, 4, 5, 6, 7, 2 ** 32 - 1]) }],
   named: [told],
   quarantines: ["quarantine 1: a gap"],
   span: { oldestMs: windowStartMs + 5, newestMs: windowStartMs + 9 },
 });
-const NOWHERE_ANSWER = { question: 17, storeId: STORES[0], bootId: "boot", membersDigest: "12".repeat(16), remembersMs: 60_000, unknown: [], nowhere: [KEY], viewId: undefined, tenants: [], named: [], quarantines: [], span: undefined };
+const NOWHERE_ANSWER = { question: 17, storeId: STORES[0], bootId: "boot", membersDigest: "12".repeat(16), remembersMs: 60_000, unknown: [], nowhere: [KEY], gone: [], viewId: undefined, tenants: [], named: [], quarantines: [], span: undefined };
 const nowhereAnswer = packDigestAnswer(NOWHERE_ANSWER);
+const GONE_ANSWER = { ...NOWHERE_ANSWER, nowhere: [], gone: [KEY] };
+const goneAnswer = packDigestAnswer(GONE_ANSWER);
 const identitiesRequest = packIdentitiesRequest({ viewId: VIEW, series: [{ tenant: TENANT, fingerprints: new BigUint64Array([5n, 6n]) }] });
 const identityLists = packIdentityLists([{ tenant: TENANT, counts: new Uint32Array([1, 2]), identities: new Uint8Array(48).fill(9), interned: new Uint8Array([1, 0, 1]) }]);
 const scanRequest = packScanRequest({ viewId: VIEW, spec: SCAN_SPECS["points"]!, floors: new Map([[TENANT, 5]]), takes: [{ tenant: TENANT, fingerprints: new BigUint64Array([7n]), identities: new Uint8Array(32).fill(1) }] });
@@ -73,6 +76,7 @@ const MESSAGES: readonly { readonly name: string; readonly bytes: Uint8Array; re
   { name: "digest request", bytes: digestRequest, open: openDigestRequest, golden: "6ec249952c518941869a136d32598914" },
   { name: "digest answer", bytes: digestAnswer, open: openDigestAnswer, golden: "56f4dbdeb8b306d6ded72d38d8a6a651" },
   { name: "digest answer that names what is nowhere", bytes: nowhereAnswer, open: openDigestAnswer, golden: "35231dbfb360ec761ef3bf0403e9a734" },
+  { name: "digest answer that names what is gone", bytes: goneAnswer, open: openDigestAnswer, golden: "2ecda9621fa9f99f2d83449455824a94" },
   { name: "identities request", bytes: identitiesRequest, open: openIdentitiesRequest, golden: "f0b121e3e033f14cfd859474a88dd3a1" },
   { name: "identity lists", bytes: identityLists, open: openIdentityLists, golden: "b38337b4551a82b487fe818890be40da" },
   { name: "scan request", bytes: scanRequest, open: openScanRequest, golden: "c88a94f9b61a77eea37c4aea900a709b" },
@@ -106,7 +110,7 @@ describe("messages of a query over several heads", () => {
     expect(answer.named).deep.equal([told]);
     expect([answer.viewId, answer.span, answer.unknown.length]).deep.equal([VIEW, { oldestMs: windowStartMs + 5, newestMs: windowStartMs + 9 }, 1]);
     expect(answer.tenants.map(({ fingerprints, counts, internedCounts, sums }) => [[...fingerprints], [...counts], [...internedCounts], [...sums]])).deep.equal([[[1n, 2n ** 64n - 1n], [3, 1], [0, 1], [1, 2, 3, 4, 5, 6, 7, 2 ** 32 - 1]]]);
-    expect([answer.nowhere, openDigestAnswer(nowhereAnswer)]).deep.equal([[], NOWHERE_ANSWER]);
+    expect([answer.nowhere, answer.gone, openDigestAnswer(nowhereAnswer), openDigestAnswer(goneAnswer)]).deep.equal([[], [], NOWHERE_ANSWER, GONE_ANSWER]);
     const [list] = openIdentityLists(identityLists);
     expect([[...list!.counts], list!.identities.length, [...list!.interned]]).deep.equal([[1, 2], 48, [1, 0, 1]]);
     expect(openReleaseRequest(releaseRequest)).equal(VIEW);

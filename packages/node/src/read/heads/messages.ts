@@ -42,6 +42,8 @@ export interface DigestAnswer {
   readonly unknown: readonly SegmentName[];
   /** Keys of segments of the request that wait at no store and are not in the bucket: plan without them and ask again; then all that follows is empty. */
   readonly nowhere: readonly string[];
+  /** Keys of objects of the plan that are not in the bucket any more: list it, plan and ask again; then all that follows is empty. */
+  readonly gone: readonly string[];
   /** Names the view in later requests; undefined where it holds no record, and nothing is kept. */
   readonly viewId: string | undefined;
   readonly tenants: readonly TenantDigests[];
@@ -118,11 +120,12 @@ function openPlannedObject(fields: Fields): PlannedObject {
   return { key: fields.text("key", KEY_LENGTH_MAX), sizeBytes: fields.integer("sizeBytes"), place: place as PlannedObject["place"] }; // just checked
 }
 
-export function packDigestAnswer({ tenants, unknown, nowhere, named, ...answer }: DigestAnswer): Uint8Array {
+export function packDigestAnswer({ tenants, unknown, nowhere, gone, named, ...answer }: DigestAnswer): Uint8Array {
   return packMessage({
     ...answer,
     unknown: unknown.map((name) => ({ ...name })),
     ...(nowhere.length > 0 && { nowhere }),
+    ...(gone.length > 0 && { gone }),
     tenants: tenants.map(({ tenant, fingerprints, counts, internedCounts, sums }) => ({ tenant, fingerprints: bytesOf(fingerprints), counts: bytesOf(counts), interned: bytesOf(internedCounts), sums: bytesOf(sums) })),
     named: named.map(packToldObject),
   });
@@ -138,6 +141,7 @@ export function openDigestAnswer(bytes: Uint8Array): DigestAnswer {
     remembersMs: fields.integer("remembersMs"),
     unknown: fields.list("unknown", UNKNOWN_MAX, (name) => ({ tenant: name.tenant("tenant"), windowStartMs: name.integer("windowStartMs"), storeId: name.hex("storeId", 16), ordinal: name.integer("ordinal") })),
     nowhere: fields.has("nowhere") ? fields.texts("nowhere", UNKNOWN_MAX, KEY_LENGTH_MAX) : [],
+    gone: fields.has("gone") ? fields.texts("gone", UNKNOWN_MAX, KEY_LENGTH_MAX) : [],
     viewId: fields.has("viewId") ? fields.hex("viewId", VIEW_ID_BYTES) : undefined,
     tenants: fields.list("tenants", TENANTS_MAX, (digests) => {
       const fingerprints = digests.bytes("fingerprints", { unitBytes: 8, lengthMax: 8 * SERIES_MAX });
