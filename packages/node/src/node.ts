@@ -551,7 +551,7 @@ export class Node {
     const { cluster, flusher, head } = this.#replayed;
     const { openCount, cutCount } = head.stats;
     const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes, takeovers: 0, lastRefusals: this.#modules.lastRefusals?.() ?? [] };
-    return { mayStopOne: true, because: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
+    return { mayStopOne: true, because: [], notes: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
   }
 
   get #limits(): LimitsInForce {

@@ -42,6 +42,8 @@ export function viewOf(source: ViewSource, suspects: ReadonlySet<string>): Clust
     lostStores: lostStoresOf(source),
     replication,
     acks: acksOf(replication),
+    replicationSetting: source.replication.configured,
+    isReplicationRising: source.replication.isRising,
     acksMin: source.acksMin,
     listAfterMs: source.listAfterMs,
     writesRefusedBecause: writesRefusedBecause(source, replication),
