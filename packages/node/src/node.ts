@@ -560,12 +560,12 @@ export class Node {
 
   #notReadyBecause(of: "queries" | undefined): string | undefined {
     if (this.#phase === "stopping") return "stopping";
-    if (this.#phase === "starting") {
-      const refusal = this.#engines?.member?.cluster.refusedBecause;
-      return refusal === undefined ? this.#progress.words : `${this.#progress.words}; the last that was tried: ${refusal}`;
-    }
+    const refusal = this.#engines?.member?.cluster.refusedBecause;
+    const withRefusal = (reason: string): string => (refusal === undefined ? reason : `${reason}; the last that was tried: ${refusal}`);
+    if (this.#phase === "starting") return withRefusal(this.#progress.words);
     const { link, member, writeHealth } = this.#replayed;
-    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause ?? member?.cluster.isolatedBecause });
+    const reason = notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause ?? member?.cluster.isolatedBecause });
+    return reason === undefined ? undefined : withRefusal(reason);
   }
 
   #makeAdmin(): NodeAdmin {
