@@ -132,6 +132,10 @@ interface Engines {
   readonly reader: Reader;
 }
 
+/** The rule allows it: what a node takes that is the only one is on its disk, and nobody promised more. But its operator expects more, where a DNS name or a file was not complete yet. */
+const FOUNDS_ALONE =
+  "this node founds the cluster alone, since join names no other address yet: until others join, each record is on its disk only. Where no push may be taken before others are there, stop it, and start it once join names them (for DNS: a headless service that publishes addresses of pods that are not ready)";
+
 /** What the replay leaves behind. */
 interface Replayed {
   readonly head: Head;
@@ -249,7 +253,9 @@ export class Node {
         hasData: head.storeCountMin !== undefined || head.givenOrdinalCount > 0,
         bucketReplication: await readReplication(bucket, this.#stopped.signal),
       });
-      if (isFirst && member.cluster.mayFound) member.cluster.found();
+      if (!isFirst || !member.cluster.mayFound) return;
+      member.cluster.found();
+      if (this.#config.join.length > 0 && this.#config.replication > 1 && member.cluster.view.acks === 1) this.#modules.logger.warn(FOUNDS_ALONE, { join: this.#config.join, replication: this.#config.replication });
     } catch (error) {
       this.#modules.logger.debug("whether this node is the first of its cluster is not known yet: the bucket did not answer", { reason: messageOf(error) });
     }
