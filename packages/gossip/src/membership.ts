@@ -267,6 +267,11 @@ export class Membership {
     return this.#table.bucketReplication;
   }
 
+  /** `--replication` of this node. */
+  get replicationSetting(): number {
+    return this.#options.table.replication;
+  }
+
   /** What the bucket should say of replication and does not: put it there, then call `noteBucketReplication`. Look again after each change. */
   get wantedReplication(): number | undefined {
     return this.#table.wantedReplication;

@@ -132,6 +132,10 @@ interface Engines {
   readonly reader: Reader;
 }
 
+/** The rule allows it: what a node takes that is the only one is on its disk, and nobody promised more. But its operator expects more, where a DNS name or a file was not complete yet. */
+const FOUNDS_ALONE =
+  "this node founds the cluster alone, since join names no other address yet: until others join, each record is on its disk only. Where no push may be taken before others are there, stop it, and start it once join names them (for DNS: a headless service that publishes addresses of pods that are not ready)";
+
 /** What the replay leaves behind. */
 interface Replayed {
   readonly head: Head;
@@ -249,7 +253,9 @@ export class Node {
         hasData: head.storeCountMin !== undefined || head.givenOrdinalCount > 0,
         bucketReplication: await readReplication(bucket, this.#stopped.signal),
       });
-      if (isFirst && member.cluster.mayFound) member.cluster.found();
+      if (!isFirst || !member.cluster.mayFound) return;
+      member.cluster.found();
+      if (this.#config.join.length > 0 && this.#config.replication > 1 && member.cluster.view.acks === 1) this.#modules.logger.warn(FOUNDS_ALONE, { join: this.#config.join, replication: this.#config.replication });
     } catch (error) {
       this.#modules.logger.debug("whether this node is the first of its cluster is not known yet: the bucket did not answer", { reason: messageOf(error) });
     }
@@ -551,7 +557,7 @@ export class Node {
     const { cluster, flusher, head } = this.#replayed;
     const { openCount, cutCount } = head.stats;
     const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes, takeovers: 0, lastRefusals: this.#modules.lastRefusals?.() ?? [] };
-    return { mayStopOne: true, because: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
+    return { mayStopOne: true, because: [], notes: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
   }
 
   get #limits(): LimitsInForce {
@@ -560,12 +566,12 @@ export class Node {
 
   #notReadyBecause(of: "queries" | undefined): string | undefined {
     if (this.#phase === "stopping") return "stopping";
-    if (this.#phase === "starting") {
-      const refusal = this.#engines?.member?.cluster.refusedBecause;
-      return refusal === undefined ? this.#progress.words : `${this.#progress.words}; the last that was tried: ${refusal}`;
-    }
+    const refusal = this.#engines?.member?.cluster.refusedBecause;
+    const withRefusal = (reason: string): string => (refusal === undefined ? reason : `${reason}; the last that was tried: ${refusal}`);
+    if (this.#phase === "starting") return withRefusal(this.#progress.words);
     const { link, member, writeHealth } = this.#replayed;
-    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause ?? member?.cluster.isolatedBecause });
+    const reason = notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause ?? member?.cluster.isolatedBecause });
+    return reason === undefined ? undefined : withRefusal(reason);
   }
 
   #makeAdmin(): NodeAdmin {

@@ -75,6 +75,10 @@ export interface ClusterView {
   readonly replication: number;
   /** The majority of `replication`: so many stores must have synced a record before its push is answered 200. */
   readonly acks: number;
+  /** `--replication` of this node. Another member's may be higher: then that one is in force. */
+  readonly replicationSetting: number;
+  /** This node holds records under fewer acks than the replication in the bucket says, and flushes them. */
+  readonly isReplicationRising: boolean;
   /** The smallest number of acks under which any store may hold something. A query is complete only if fewer stores failed to answer. */
   readonly acksMin: number;
   /**

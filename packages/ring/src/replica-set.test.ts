@@ -194,6 +194,8 @@ function viewOf(members: readonly Member[]): ClusterView {
     lostStores: [],
     replication: 3,
     acks: 2,
+    replicationSetting: 3,
+    isReplicationRising: false,
     acksMin: 2,
     listAfterMs: 0,
     writesRefusedBecause: undefined,

@@ -30,7 +30,12 @@ function summary({ clusterName, selfName, members, replication, acks, isInContac
     queriesRefusedBecause === undefined ? undefined : `It answers no queries: ${queriesRefusedBecause}.`,
   ].flatMap((text) => (text === undefined ? [] : [`<p class="bad">${escapeHtml(text)}</p>`]));
   const active = members.filter(({ state }) => state === "active").length;
-  return `<p>Cluster <b>${escapeHtml(clusterName)}</b> as <b>${escapeHtml(selfName)}</b> sees it: ${active} of ${members.length} members active. A record is kept by ${replication}, and a push is answered once ${acks} ${acks === 1 ? "has" : "have"} it on disk.</p>${problems.join("")}`;
+  return `<p>Cluster <b>${escapeHtml(clusterName)}</b> as <b>${escapeHtml(selfName)}</b> sees it: ${active} of ${members.length} members active. A record is ${keptText(replication, active)}, and a push is answered once ${acks} ${acks === 1 ? "has" : "have"} it on disk.</p>${problems.join("")}`;
+}
+
+function keptText(replication: number, active: number): string {
+  const members = replication === 1 ? "1 member" : `${replication} members`;
+  return active >= replication ? `kept by ${members}` : `to be kept by ${members}, of which ${active} ${active === 1 ? "is" : "are"} active`;
 }
 
 /** Formats that are written in an older version than this build could. */
@@ -39,9 +44,10 @@ function heldBack({ formats }: ClusterStatus): string {
   return items.length === 0 ? "" : `<p>The members have different builds, so older formats are written:</p><ul>${items.join("")}</ul>`;
 }
 
-function verdict({ mayStop, reasons }: ClusterHealth): string {
-  if (mayStop) return `<p class="good">The next node may be stopped.</p>`;
-  return `<p class="bad">No node should be stopped yet:</p><ul>${reasons.map((reason) => `<li>${escapeHtml(reason)}</li>`).join("")}</ul>`;
+function verdict({ mayStop, reasons, notes }: ClusterHealth): string {
+  const odd = notes.map((note) => `<p class="bad">${escapeHtml(note)}.</p>`).join("");
+  if (mayStop) return `<p class="good">The next node may be stopped.</p>${odd}`;
+  return `<p class="bad">No node should be stopped yet:</p><ul>${reasons.map((reason) => `<li>${escapeHtml(reason)}</li>`).join("")}</ul>${odd}`;
 }
 
 function memberTable({ members }: ClusterStatus, health: ClusterHealth): string {
@@ -73,7 +79,7 @@ function refusals({ members }: ClusterHealth): string {
 
 function entryTable(members: readonly MemberStatus[]): string {
   return htmlTable(
-    ["member", "state", "incarnation", "cluster", "store", "boot", "protocol", "formats", "tokens", "held under acks", "build"],
+    ["member", "state", "incarnation", "cluster", "store", "boot", "protocol", "formats", "tokens", "fewest copies of a record", "build"],
     members.map((member) => [
       escapeHtml(member.name),
       stateText(member),

@@ -56,7 +56,7 @@ describe("cluster routes", () => {
   it("health is 200 when the next node may be stopped, else 503 with the reasons", async () => {
     const refused = await api.get("/api/v1/cluster/health");
     expect([refused.status, ((await refused.json()) as { reasons: string[] }).reasons.length]).to.deep.equal([503, 1]);
-    api.cluster.shownHealth = { mayStop: true, reasons: [], members: [] };
+    api.cluster.shownHealth = { mayStop: true, reasons: [], notes: [], members: [] };
     expect([(await api.get("/api/v1/cluster/health")).status, await (await api.get("/members")).text()]).to.satisfy(([status, html]: [number, string]) => status === 200 && html.includes("The next node may be stopped."));
   });
 

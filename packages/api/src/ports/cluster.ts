@@ -92,6 +92,8 @@ export interface ClusterHealth {
   readonly mayStop: boolean;
   /** Why not yet, each a sentence that names the member. */
   readonly reasons: readonly string[];
+  /** What is odd and keeps nobody from stopping one, such as members with different settings; each a sentence. */
+  readonly notes: readonly string[];
   /** By name. */
   readonly members: readonly MemberHealth[];
 }

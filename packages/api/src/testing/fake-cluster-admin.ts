@@ -22,6 +22,7 @@ export class FakeClusterAdmin implements ClusterAdmin {
   shownHealth: ClusterHealth = {
     mayStop: false,
     reasons: ["node-3 is dead: start it again, or wait until its records are in the bucket"],
+    notes: [],
     members: [
       { name: "node-1", problems: [], ownRecords: 12, keptRecords: 34_567, backlogBytes: 0, takeovers: 1, lastRefusals: ["12:00:03 NOT_ENOUGH_ACKS: 1 of 2 answered"] },
       { name: "node-2", problems: [], ownRecords: 0, keptRecords: 0, backlogBytes: 5, takeovers: 0, lastRefusals: [] },

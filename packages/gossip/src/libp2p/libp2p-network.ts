@@ -120,6 +120,7 @@ export class Libp2pNetwork implements PeerNetwork {
           },
         },
       });
+      countDenied(components!.connectionManager, (address) => handlers.onBadConnection(address, "busy"));
       const endpoint = new Libp2pEndpoint({ node, components: components!, options, handlers, incoming, resolve: (name, signal) => this.resolve(name, signal) }, { clock: this.#clock, logger: this.#logger });
       await endpoint.start().catch(async (error: unknown) => {
         await node.stop();
@@ -138,6 +139,16 @@ export class Libp2pNetwork implements PeerNetwork {
     });
     return addresses.map(({ address }) => address);
   }
+}
+
+/** libp2p closes connections over its own bounds (of one address, of upgrades under way, of all connections) before it asks its gater, and says so to nobody. */
+function countDenied(connectionManager: Components["connectionManager"], onDenied: (address: string) => void): void {
+  const accept = connectionManager.acceptIncomingConnection.bind(connectionManager);
+  connectionManager.acceptIncomingConnection = (connection) => {
+    const isAccepted = accept(connection);
+    if (!isAccepted) onDenied(hostPortOf(connection.remoteAddr));
+    return isAccepted;
+  };
 }
 
 interface Libp2pEndpointInit {
@@ -391,7 +402,7 @@ class IncomingConnections {
       this.#count = 0;
     }
     if (this.#pending.size >= UNPROVEN_MAX || ++this.#count > CONNECTIONS_PER_SECOND_MAX) {
-      this.#handlers.onBadConnection(address);
+      this.#handlers.onBadConnection(address, "busy");
       return true;
     }
     this.#pending.set(
@@ -411,7 +422,7 @@ class IncomingConnections {
 
   #report(address: string): void {
     if (this.#selfDials > 0) this.#selfDials--;
-    else this.#handlers.onBadConnection(address);
+    else this.#handlers.onBadConnection(address, "no-link");
   }
 
   hasLink(remoteAddr: Multiaddr): void {

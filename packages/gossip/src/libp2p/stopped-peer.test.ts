@@ -37,8 +37,8 @@ describe("peers in processes of their own", () => {
       open: (options, handlers) =>
         inner.open(options, {
           ...handlers,
-          onBadConnection: (address) => {
-            handlers.onBadConnection(address);
+          onBadConnection: (address, reason) => {
+            handlers.onBadConnection(address, reason);
             onBad();
           },
         }),
@@ -84,6 +84,27 @@ describe("peers in processes of their own", () => {
     const waiting = outcomeOf(a.requests.request("b", "append", new Uint8Array(1), { timeoutMs: 20_000 }));
     b.kill("SIGKILL");
     expect(await waiting).to.equal("PEER_UNREACHABLE");
+  });
+
+  // A flood of 3,200 connections counted 184: those that were closed for their number were not.
+  it("a flood of connections: each that is closed counts, those over the rate as busy", async function () {
+    this.timeout(60_000);
+    const [host, port] = [a.address.split(":")[0]!, Number(a.address.split(":")[1])];
+    const count = 120;
+    let badCount = 0;
+    const allReported = new Promise<void>((resolve) => (onBad = () => (++badCount === count ? resolve() : undefined)));
+    await Promise.all(
+      Array.from({ length: count }, async () => {
+        const socket = connect(port, host);
+        socket.on("error", () => undefined);
+        socket.write("GET / HTTP/1.1\r\n\r\n");
+        await once(socket, "close").catch(() => undefined);
+      }),
+    );
+    await allReported;
+    const counts = new Map([...(await a.metrics.text()).matchAll(/pyromesh_peer_refusals_total\{reason="(.+?)"\} (\d+)/g)].map(([, reason, value]) => [reason, Number(value)]));
+    expect((counts.get("busy") ?? 0) + (counts.get("no-link") ?? 0)).to.equal(count);
+    expect(counts.get("busy")).to.be.greaterThan(0);
   });
 
   it("noise, half a handshake and silence on the port do no harm, and cost no more than a few seconds", async function () {

@@ -234,6 +234,7 @@ describe("links between members", () => {
       rig.clock.advance(5000);
       await closed;
       expect(await a.metrics.text()).to.include('pyromesh_peer_refusals_total{reason="timeout"} 1');
+      expect(a.links.lastRefusal, "it does not say why this node is not let in").to.equal(undefined);
     });
 
     it("a flood of joins is bounded, and members that are linked go on", async () => {

@@ -127,7 +127,7 @@ export class PeerLinks {
   static async open(options: PeerLinksOptions, modules: PeerLinksModules): Promise<PeerLinks> {
     const links = new PeerLinks(options, modules);
     const { host, port, clusterName, privateKey } = options;
-    links.#endpoint = await modules.network.open({ host, port, clusterName, privateKey }, { onLink: (link) => links.#onLink(link), onBadConnection: (address) => links.#onBadConnection(address), onGossip: (message) => links.#takeGossip(message) });
+    links.#endpoint = await modules.network.open({ host, port, clusterName, privateKey }, { onLink: (link) => links.#onLink(link), onBadConnection: (address, reason) => links.#onBadConnection(address, reason), onGossip: (message) => links.#takeGossip(message) });
     return links;
   }
 
@@ -349,10 +349,11 @@ export class PeerLinks {
     this.#begin(link, undefined);
   }
 
-  #onBadConnection(address: string): void {
+  #onBadConnection(address: string, reason: "no-link" | "busy"): void {
     if (this.#isStopped) return;
     const host = address.slice(0, address.lastIndexOf(":")); // each connection has another port
-    this.#refusals.note("no-link", host, `a connection from ${address} was no node's: it ended before it was encrypted, or opened no control channel`, { address });
+    const what = reason === "busy" ? "was closed unread: more come in than this node takes" : "was no node's: it ended before it was encrypted, or opened no control channel";
+    this.#refusals.note(reason, host, `a connection from ${address} ${what}`, { address });
   }
 
   #begin(link: PeerLink, dialled: { resolve(session: LinkSession): void; reject(error: Error): void } | undefined): void {

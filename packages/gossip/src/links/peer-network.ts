@@ -35,8 +35,11 @@ export interface PeerNetworkOptions {
 export interface PeerHandlers {
   /** A node has dialled this one. Until the handshake is over nothing is known of it but its peer id. */
   onLink(link: PeerLink): void;
-  /** A connection came in and ended before it was a link: noise, silence, another protocol, a failed encryption. */
-  onBadConnection(address: string): void;
+  /**
+   * A connection came in and ended before it was a link. `no-link`: noise, silence, another protocol, a failed encryption. `busy`: it was closed unread, since more came in than this
+   * node takes, from all addresses or from that one.
+   */
+  onBadConnection(address: string, reason: "no-link" | "busy"): void;
   /** A message of the gossip topic: from any member (a link to it was admitted somewhere), lost, repeated and reordered as it may be. */
   onGossip(message: Uint8Array): void;
 }

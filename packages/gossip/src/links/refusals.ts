@@ -8,6 +8,9 @@ import type { RefusalCode } from "./handshake.ts";
  */
 export type RefusalReason = RefusalCode | "over-budget" | "no-link";
 
+/** What strangers do, or load: it says nothing of why this node is not let in. */
+const SAYS_NOTHING: ReadonlySet<RefusalReason> = new Set(["malformed", "busy", "timeout", "over-budget", "no-link"]);
+
 const LOG_INTERVAL_MS = 60_000;
 /** Peers whose last log line is remembered. Beyond it the oldest is forgotten, and may be logged again within the minute. */
 const PEERS_MAX = 1024;
@@ -26,14 +29,14 @@ export class Refusals {
     metrics.readCounter("pyromesh_peer_refusals_total", "Links between members that were refused or closed, by either side, by reason.", () => [...this.#counts].map(([reason, value]) => ({ labels: { reason }, value })));
   }
 
-  /** The sentence of the last refusal; undefined: there was none. */
+  /** The sentence of the last refusal that says what is set wrong on either side; undefined: there was none. */
   get last(): string | undefined {
     return this.#last;
   }
 
   /** `peer`: what names it in the log. */
   note(reason: RefusalReason, peer: string, sentence: string, fields: Readonly<Record<string, unknown>>): void {
-    this.#last = sentence;
+    if (!SAYS_NOTHING.has(reason)) this.#last = sentence;
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
     const key = `${peer} ${reason}`;
     const nowMs = this.#clock.monotonicMs();

@@ -16,6 +16,7 @@ describe("membership: an operator's commands", () => {
       expect(a.onProbe(back.own, 0).reason).equal("senderNotFull");
       tell(a, back);
       expect([back.isFull, back.own.joins]).deep.equal([false, 2]);
+      expect(back.view(NO_SUSPECTS).queriesRefusedBecause).equal("it has not joined the cluster: it was forgotten, or left, since it last was a member, and joins anew");
       converge([a, b, c, back]);
       converge([a, b, c, back]);
       expect([back.isFull, stateOf(a, "n3")]).deep.equal([true, "active"]);

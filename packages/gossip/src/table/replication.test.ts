@@ -57,6 +57,35 @@ describe("membership: replication", () => {
     expect([replication.rise(3, mayRise), replication.declared, refusalOf(replication, 3)]).deep.equal([true, 3, undefined]);
   });
 
+  // A fourth member that was started with 5 raised the bucket's value to 4, and the three that were set to 3 refused every push from then on.
+  it("follows a bucket's value above its setting, as it rises when members come: another member was started with a higher one", () => {
+    const replication = open({ declared: 3, bucket: 3, held: 2 });
+    replication.noteBucket(4);
+    expect([replication.ofPush(4, 4), refusalOf(replication, 4)]).deep.equal([4, undefined]);
+    expect([replication.rise(4, mayRise), replication.acksHeld], "it holds something under 2 acks").deep.equal([false, 2]);
+    replication.noteHeld(3);
+    expect([replication.rise(4, mayRise), replication.declared, replication.wanted(9, mayRise)]).deep.equal([true, 4, undefined]);
+  });
+
+  it("above its setting is still that of its members: one that knows too few refuses pushes", () => {
+    const replication = open({ declared: 3, bucket: 4 });
+    expect(refusalOf(replication, 3)).match(/its replication is 3 and the bucket's 4/);
+  });
+
+  it("above its setting outlasts a restart", () => {
+    expect(open({ declared: 4, bucket: 4 }).declared).equal(4);
+    expect(open({ configured: 1, declared: 3, bucket: 3 }).declared, "started with a lower setting").equal(3);
+  });
+
+  it("lowered by an operator below the setting of some: they raise it again, and the others follow", () => {
+    const [high, low] = [open({ configured: 5, declared: 4, bucket: 4 }), open({ declared: 4, bucket: 4 })];
+    for (const replication of [high, low]) replication.noteBucket(3);
+    expect([high.declared, low.declared]).deep.equal([3, 3]);
+    expect([high.wanted(4, mayRise), low.wanted(4, mayRise)]).deep.equal([4, undefined]);
+    for (const replication of [high, low]) replication.noteBucket(4);
+    expect([high.rise(4, mayRise), low.rise(4, mayRise)]).deep.equal([true, true]);
+  });
+
   it("falls with the bucket's, by an operator's word", () => {
     const replication = open({ declared: 3, bucket: 3 });
     replication.noteBucket(1);

@@ -2,7 +2,10 @@
  * Replication in force (design 5.6): under how many acks records are taken, and when that may rise.
  *
  *   declared   what this node's entry stands for: it takes nothing under fewer acks. It rises, and never falls while the node runs
- *   target     min(--replication, members or join addresses, whichever are more)
+ *   wished     max(--replication, the bucket's): a member that was started with a higher setting raised the bucket's value, and the others follow it
+ *   target     min(wished, members or join addresses, whichever are more)
+ *
+ * So a node is below the bucket's value only where it knows too few members, or until what it holds under fewer acks is flushed.
  *
  * A rise is in this order: (1) pushes name `target` stores as soon as so many members are full: more acks than declared harm nobody. (2) What is held under
  * fewer acks is flushed. (3) The target stands in the bucket. (4) It is declared, and readers that learn of it list the bucket first: they count on
@@ -26,8 +29,8 @@ export class Replication {
   }) {
     this.#configured = options.configured;
     this.#joinAddressCount = options.joinAddressCount;
-    this.#declared = Math.min(options.configured, options.declared ?? options.joinAddressCount);
     this.#bucket = options.bucket;
+    this.#declared = Math.min(this.#wished, options.declared ?? options.joinAddressCount);
     this.#held = options.held;
   }
 
@@ -35,7 +38,21 @@ export class Replication {
     return this.#declared;
   }
 
-  /** The highest that the bucket was seen to hold; undefined: it was never read. */
+  /** `--replication` of this node. */
+  get configured(): number {
+    return this.#configured;
+  }
+
+  /** The bucket's value is not declared yet: what is held under fewer acks is being flushed, or too few members are known. */
+  get isRising(): boolean {
+    return this.#bucket !== undefined && this.#declared < this.#bucket;
+  }
+
+  get #wished(): number {
+    return Math.max(this.#configured, this.#bucket ?? 0);
+  }
+
+  /** What the bucket was seen to hold last; undefined: it was never read. */
   get bucket(): number | undefined {
     return this.#bucket;
   }
@@ -46,7 +63,7 @@ export class Replication {
   }
 
   target(memberCount: number): number {
-    return Math.min(this.#configured, Math.max(memberCount, this.#joinAddressCount));
+    return Math.min(this.#wished, Math.max(memberCount, this.#joinAddressCount));
   }
 
   /** How many stores a push names. `fullCount`: members that take records. */
@@ -92,7 +109,7 @@ export class Replication {
   refusal(ofPush: number): string | undefined {
     if (this.#bucket === undefined) return "it has not yet read which replication stands in the bucket";
     if (ofPush < this.#bucket) {
-      return `its replication is ${ofPush} and the bucket's ${this.#bucket}: let it know all members (--join), set --replication, or lower the bucket's`;
+      return `its replication is ${ofPush} and the bucket's ${this.#bucket}: it knows too few active members (--join), or where no more are left the bucket's is to be lowered (pyromesh bucket replication)`;
     }
     if (this.#declared > this.#bucket) return `its replication of ${this.#declared} is not in the bucket yet`;
     return undefined;

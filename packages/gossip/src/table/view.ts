@@ -42,6 +42,8 @@ export function viewOf(source: ViewSource, suspects: ReadonlySet<string>): Clust
     lostStores: lostStoresOf(source),
     replication,
     acks: acksOf(replication),
+    replicationSetting: source.replication.configured,
+    isReplicationRising: source.replication.isRising,
     acksMin: source.acksMin,
     listAfterMs: source.listAfterMs,
     writesRefusedBecause: writesRefusedBecause(source, replication),
@@ -99,7 +101,7 @@ function writesRefusedBecause(source: ViewSource, replication: number): string |
   const state = source.stateOf(source.own);
   if (state === "leaving") return "it is leaving the cluster";
   if (state === "left") return "it has left the cluster";
-  if (state === "joining") return "it has not joined the cluster";
+  if (state === "joining") return joiningText(source.own);
   return source.replication.refusal(replication);
 }
 
@@ -107,6 +109,11 @@ function queriesRefusedBecause(source: ViewSource): string | undefined {
   if (source.fault !== undefined) return source.fault.message;
   const state = source.stateOf(source.own);
   if (state === "left") return "it has left the cluster";
-  if (state === "joining") return "it has not joined the cluster";
+  if (state === "joining") return joiningText(source.own);
   return source.hasMoreLosses ? "more stores are lost than it can remember: accept the losses (pyromesh cluster forget --force), and start it again" : undefined;
+}
+
+/** A start begins a joining only where there was none before, or the members ended the last one. */
+function joiningText({ goneJoins }: Entry): string {
+  return goneJoins === 0 ? "it has not joined the cluster" : "it has not joined the cluster: it was forgotten, or left, since it last was a member, and joins anew";
 }

@@ -149,7 +149,8 @@ export class BucketTrust {
         return this.#adopt(plan.identity, signal);
       case "make": {
         const identity = await this.#make(plan.bucketId, signal);
-        logger.info("an identity was made for the bucket", { bucket: this.#modules.bucket.name, id: identity.bucketId });
+        const isOwn = identity.founderStore === toHex(this.#modules.head.storeId);
+        logger.info(isOwn ? "an identity was made for the bucket" : "another node has made the bucket's identity at the same moment", { bucket: this.#modules.bucket.name, id: identity.bucketId });
         if (plan.bucketId === undefined) return this.#adopt(identity, signal);
         if (identity.bucketId !== plan.bucketId) throw this.#distrust(new NotOurs("BUCKET_IS_ANOTHER", `another node made it bucket ${identity.bucketId} at the same moment; this data directory wrote to bucket ${plan.bucketId}`));
         this.#identity = identity;

@@ -22,6 +22,7 @@ const STATUS = {
 const HEALTH = {
   mayStop: false,
   reasons: ["c is dead: start it again"],
+  notes: ["replication is set to 5 on b, and to 3 on a"],
   members: [
     { name: "a", problems: [], ownRecords: 3, keptRecords: 2048, backlogBytes: 1_500_000, takeovers: 1 },
     { name: "b", problems: [], ownRecords: 0, keptRecords: 0, backlogBytes: 0, takeovers: 0 },
@@ -41,7 +42,7 @@ describe("pyromesh cluster", () => {
     expect(out).to.equal(
       [
         "cluster prod, as a (*) sees it: 2 of 3 members active",
-        "a record is kept by 3, and a push is answered once 2 have it on disk",
+        "a record is to be kept by 3 members, of which 2 are active, and a push is answered once 2 have it on disk",
         "",
         "MEMBER  STATE            ZONE  HTTP    CLUSTER  SHARE   TO FLUSH  KEPT FOR OTHERS  TO UPLOAD  TAKEOVERS  BUILD",
         "a *     active           eu-1  a:4040  a:7946   33.3 %  3         2048             1.43 MB    1          0.1.0",
@@ -52,9 +53,18 @@ describe("pyromesh cluster", () => {
         "lost store of c: 0c, not cleared: it counts as one that does not answer",
         "no node should be stopped yet:",
         "  c is dead: start it again",
+        "replication is set to 5 on b, and to 3 on a",
         "",
       ].join("\n"),
     );
+  });
+
+  it("status: what each record is kept by is said of members that are there", async () => {
+    const [self] = STATUS.members;
+    const full = await runCommand(["cluster", "status"], { replies: [reply({ ...STATUS, members: [1, 2, 3].map((i) => ({ ...self, name: `n${i}` })) }), reply(GOOD)] });
+    expect(full.out).to.include("\na record is kept by 3 members, and a push is answered once 2 have it on disk\n");
+    const first = await runCommand(["cluster", "status"], { replies: [reply({ ...STATUS, members: [self] }), reply(GOOD)] });
+    expect(first.out).to.include("\na record is to be kept by 3 members, of which 1 is active, and a push is answered once 2 have it on disk\n");
   });
 
   it("status --json: both answers as they came", async () => {
@@ -69,7 +79,7 @@ describe("pyromesh cluster", () => {
 
   it("health: exit code 1 while no node should be stopped", async () => {
     const bad = await runCommand(["cluster", "health"], { replies: [reply(HEALTH, 503)] });
-    expect([bad.exitCode, bad.out]).to.deep.equal([1, "no node should be stopped yet:\n  c is dead: start it again\n"]);
+    expect([bad.exitCode, bad.out]).to.deep.equal([1, "no node should be stopped yet:\n  c is dead: start it again\nreplication is set to 5 on b, and to 3 on a\n"]);
     const good = await runCommand(["cluster", "health"], { replies: [reply(GOOD)] });
     expect([good.exitCode, good.out]).to.deep.equal([0, "the next node may be stopped\n"]);
     const json = await runCommand(["cluster", "health", "--json"], { replies: [reply(HEALTH, 503)] });

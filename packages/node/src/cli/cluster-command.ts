@@ -143,7 +143,7 @@ function statusText(status: StatusReply, health: HealthReply): string {
   const active = status.members.filter(({ state }) => state === "active").length;
   const lines = [
     status.cluster === null ? `${status.self} is alone: it has no cluster` : `cluster ${status.cluster}, as ${status.self} (*) sees it: ${active} of ${status.members.length} members active`,
-    `a record is kept by ${status.replication}, and a push is answered once ${status.acks} ${status.acks === 1 ? "has" : "have"} it on disk`,
+    `a record is ${keptText(status.replication, active)}, and a push is answered once ${status.acks} ${status.acks === 1 ? "has" : "have"} it on disk`,
     ...(status.isInContact ? [] : ["this node is out of contact with the majority: it takes no pushes"]),
     ...(status.writesRefusedBecause === null ? [] : [`it takes no pushes: ${status.writesRefusedBecause}`]),
     ...(status.queriesRefusedBecause === null ? [] : [`it answers no queries: ${status.queriesRefusedBecause}`]),
@@ -157,13 +157,19 @@ function statusText(status: StatusReply, health: HealthReply): string {
   return `${lines.join("\n")}\n${healthText(health)}`;
 }
 
+function keptText(replication: number, active: number): string {
+  const members = replication === 1 ? "1 member" : `${replication} members`;
+  return active >= replication ? `kept by ${members}` : `to be kept by ${members}, of which ${active} ${active === 1 ? "is" : "are"} active`;
+}
+
 function heldBackText({ format, heldBackBy, newest, version }: NonNullable<StatusReply["formats"]>[number]): string {
   return `held back: ${format} is written in version ${version}, not ${newest}, ${heldBackBy.length === 0 ? "until a majority has said that it reads it" : `until all read it; not yet: ${heldBackBy.join(", ")}`}`;
 }
 
-function healthText({ mayStop, reasons }: HealthReply): string {
-  if (mayStop) return "the next node may be stopped\n";
-  return `no node should be stopped yet:\n${reasons.map((reason) => `  ${reason}\n`).join("")}`;
+function healthText({ mayStop, notes = [], reasons }: HealthReply): string {
+  const odd = notes.map((note) => `${note}\n`).join("");
+  if (mayStop) return `the next node may be stopped\n${odd}`;
+  return `no node should be stopped yet:\n${reasons.map((reason) => `  ${reason}\n`).join("")}${odd}`;
 }
 
 /** "?": it did not say. */

@@ -33,6 +33,8 @@ export interface MemberReply {
 export interface HealthReply {
   readonly mayStop: boolean;
   readonly reasons: readonly string[];
+  /** Undefined: a node of an earlier build answered. */
+  readonly notes?: readonly string[] | undefined;
   readonly members: readonly HeldReply[];
 }
 
@@ -73,6 +75,7 @@ const STATUS: z.ZodType<StatusReply> = z.object({
 const HEALTH: z.ZodType<HealthReply> = z.object({
   mayStop: z.boolean(),
   reasons: z.array(z.string()),
+  notes: z.array(z.string()).optional(),
   members: z.array(
     z.object({
       name: z.string(),

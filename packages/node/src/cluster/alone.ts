@@ -73,6 +73,8 @@ function viewOf({ name, clusterName, bootId, httpAddress, build, formats = BUILD
     lostStores: [],
     replication: 1,
     acks: 1,
+    replicationSetting: 1,
+    isReplicationRising: false,
     acksMin: 1,
     listAfterMs: 0,
     writesRefusedBecause: undefined,

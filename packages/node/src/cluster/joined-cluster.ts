@@ -231,9 +231,10 @@ export class JoinedCluster implements Cluster {
     });
   }
 
-  /** Why it is not known to others yet, as far as one of them has said so. */
+  /** Why it is not known to others yet, or none of them tells how far they know its store (as where its data directory was copied), as far as one of them has said so. */
   get refusedBecause(): string | undefined {
-    return this.view.self.state === "joining" ? (this.#links.lastRefusal ?? this.membership.seedProblem?.because) : undefined;
+    const isLetIn = this.view.self.state !== "joining" && this.#progress.isCompared;
+    return isLetIn ? undefined : (this.#links.lastRefusal ?? this.membership.seedProblem?.because);
   }
 
   /**

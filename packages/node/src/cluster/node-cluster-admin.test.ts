@@ -6,7 +6,7 @@ import type { ClusterCommands } from "./node-cluster-admin.ts";
 import { NodeClusterAdmin } from "./node-cluster-admin.ts";
 
 const SAID = { ownRecords: 1, keptRecords: 2, backlogBytes: 3, takeovers: 4, lastRefusals: ["12:00:00 /ingest 503 head_full"] };
-const HEALTH = { mayStopOne: false, because: ["b: it is dead"], members: [{ name: "a", said: SAID, problems: [] }, { name: "b", said: undefined, problems: ["it is dead"] }] };
+const HEALTH = { mayStopOne: false, because: ["b: it is dead"], notes: ["replication is set to 5 on b, and to 3 on a"], members: [{ name: "a", said: SAID, problems: [] }, { name: "b", said: undefined, problems: ["it is dead"] }] };
 const health = (): Promise<typeof HEALTH> => Promise.resolve(HEALTH);
 
 describe("node cluster admin", () => {
@@ -36,6 +36,7 @@ describe("node cluster admin", () => {
     expect(await admin.health(signal)).to.deep.equal({
       mayStop: false,
       reasons: ["b: it is dead"],
+      notes: ["replication is set to 5 on b, and to 3 on a"],
       members: [
         { name: "a", problems: [], ...SAID },
         { name: "b", problems: ["it is dead"], ownRecords: undefined, keptRecords: undefined, backlogBytes: undefined, takeovers: undefined, lastRefusals: [] },

@@ -25,7 +25,7 @@ const windows = [
   { tenant: TENANT, windowStartMs: WINDOW_MS + 3_600_000, identities: random.bytes(16) },
 ];
 const statuses: readonly RecordStatus[] = [{ kind: "unknown" }, { kind: "held" }, { kind: "segment", segment: segment(1) }, { kind: "buffered" }, { kind: "segment", segment: segment(2) }, { kind: "segment", segment: segment(1) }];
-const health = { storeId: STORE, isWritable: true, isInContact: false, ownRecords: 3, keptRecords: 70_000, thinRecords: 1, backlogSegments: 2, backlogBytes: 5_000_000_000, backlogReason: "503", takeovers: 4, lastRefusals: ["12:00:00 /ingest 503 head_full"], lostStores: ["0b".repeat(16)] };
+const health = { storeId: STORE, isWritable: true, isInContact: false, replicationSetting: 5, isReplicationRising: true, ownRecords: 3, keptRecords: 70_000, thinRecords: 1, backlogSegments: 2, backlogBytes: 5_000_000_000, backlogReason: "503", takeovers: 4, lastRefusals: ["12:00:00 /ingest 503 head_full"], lostStores: ["0b".repeat(16)] };
 
 /** `golden`: the hash of the bytes of protocol 1. */
 const MESSAGES: readonly { readonly name: string; readonly bytes: Uint8Array; readonly open: (bytes: Uint8Array) => unknown; readonly golden: string }[] = [
@@ -34,7 +34,7 @@ const MESSAGES: readonly { readonly name: string; readonly bytes: Uint8Array; re
   { name: "status answer", bytes: packStatusAnswer({ storeId: STORE, statuses }), open: (bytes) => openStatusAnswer(bytes, statuses.length), golden: "89c9aff002723298fa22fe97c468d0f4" },
   { name: "flush request", bytes: packFlushRequest({ timeoutMs: 30_000 }), open: openFlushRequest, golden: "2e5e4e944c2638f5afb0b7169dcfd89b" },
   { name: "flush answer", bytes: packFlushAnswer({ segmentCount: 3, bytes: 4096 }), open: openFlushAnswer, golden: "bf796c7aa934240e611e9708f07b46e0" },
-  { name: "health answer", bytes: packHealth(health), open: openHealth, golden: "597026ef4a8a8c41526d6ce49aef6969" },
+  { name: "health answer", bytes: packHealth(health), open: openHealth, golden: "ae4b97eef0d4b24910ef9f57e1f4dbbd" },
   { name: "progress request", bytes: packProgress(70_000), open: openProgress, golden: "d50f264fedc52c06843f1b24906255cd" },
   { name: "progress answer", bytes: packProgressAnswer(2 ** 40), open: openProgressAnswer, golden: "45e41db51147d7406eb64e848c894241" },
 ];

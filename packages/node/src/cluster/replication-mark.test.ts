@@ -1,4 +1,5 @@
 import { silentLogger } from "@pyromesh/base";
+import type { ClusterView } from "@pyromesh/ring";
 import { ManualClock } from "@pyromesh/base/testing";
 import { lowerReplication, MemoryBucket, putReplication, readReplication } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
@@ -12,9 +13,10 @@ class World {
   readonly clock: ManualClock = new ManualClock();
   readonly bucket: FaultyBucket = new FaultyBucket(new MemoryBucket({ clock: this.clock }), { clock: this.clock });
   readonly noted: number[] = [];
+  readonly warnings: unknown[] = [];
   /** What membership would take pushes under. */
   target = 1;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(view: Pick<ClusterView, "members">) => void>();
   readonly mark: ReplicationMark;
 
   constructor() {
@@ -23,7 +25,7 @@ class World {
     this.mark = new ReplicationMark({
       bucket: this.bucket,
       clock: this.clock,
-      logger: silentLogger,
+      logger: { ...silentLogger, warn: (_text, fields) => void this.warnings.push(fields) },
       membership: {
         get wantedReplication() {
           const last = noted[noted.length - 1];
@@ -32,6 +34,7 @@ class World {
         get bucketReplication() {
           return noted[noted.length - 1];
         },
+        replicationSetting: 3,
         noteBucketReplication: (replication) => void noted.push(replication),
         onChange: (listener) => {
           this.#listeners.add(listener);
@@ -41,9 +44,10 @@ class World {
     });
   }
 
-  change(target: number): void {
+  change(target: number, acksHeld = 1): void {
     this.target = target;
-    for (const listener of this.#listeners) listener();
+    const view = { members: [{ acksHeld }] } as unknown as ClusterView; // nothing else of a member is looked at
+    for (const listener of this.#listeners) listener(view);
   }
 }
 
@@ -89,6 +93,22 @@ describe("the mark of the replication", () => {
     expect(world.noted.slice(-1), "one LIST may be late").deep.equal([3]);
     await pass(world.clock, 31_000);
     expect(world.noted.slice(-1)).deep.equal([1]);
+    world.mark.stop();
+  });
+
+  it("is read at once, and once, where a member holds records under more acks than the last read explains", async () => {
+    const world = new World();
+    world.target = 3;
+    world.mark.start();
+    await settle();
+    world.change(3, 2);
+    await settle();
+    expect(world.noted, "three stores, two acks").deep.equal([0, 3]);
+    await putReplication(world.bucket, 4, 0, signal);
+    for (let i = 0; i < 3; i++) world.change(3, 3);
+    await settle();
+    expect(world.noted).deep.equal([0, 3, 4]);
+    expect(world.warnings).deep.equal([{ replication: 4, setting: 3 }]);
     world.mark.stop();
   });
 

@@ -1,6 +1,7 @@
 /**
  * Keeps what this node's membership knows of the bucket's replication true (design 5.6): reads it at the start, with each LIST and every minute, and puts a
- * higher one before membership lets it take force.
+ * higher one before membership lets it take force. Where another member is known to hold records under more acks than the last read explains, it is read at once: until then
+ * that member refuses what this node sends it under fewer.
  *
  *   read ──► noteBucketReplication ──► wantedReplication? ──put──► read again
  *
@@ -12,6 +13,8 @@ import { messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
 import { putReplication, readReplication } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
+import { majorityOf } from "@pyromesh/ring";
+import type { ClusterView } from "@pyromesh/ring";
 
 /** Also where no LIST comes: an operator's lower value is in force within two minutes. */
 const INTERVAL_MS = 60_000;
@@ -26,8 +29,10 @@ export interface MarkedMembership {
   readonly wantedReplication: number | undefined;
   /** What was noted last, in this process or an earlier one; undefined: nothing was. */
   readonly bucketReplication: number | undefined;
+  /** `--replication` of this node. */
+  readonly replicationSetting: number;
   noteBucketReplication(replication: number): void;
-  onChange(listener: () => void): () => void;
+  onChange(listener: (view: Pick<ClusterView, "members">) => void): () => void;
 }
 
 export interface ReplicationMarkModules {
@@ -46,6 +51,8 @@ export class ReplicationMark {
   #isRead = false;
   /** When a read first showed less than is known; undefined: the last one did not. */
   #lowerSinceMs: number | undefined;
+  /** The most acks of a member's entry for which the bucket was read before its time: once each, whatever the read showed. */
+  #readForAcks = 0;
   #unfollow: () => void = () => {};
 
   constructor(modules: ReplicationMarkModules) {
@@ -54,8 +61,10 @@ export class ReplicationMark {
 
   start(): void {
     const { membership } = this.#modules;
-    this.#unfollow = membership.onChange(() => {
-      if (this.#isRead && membership.wantedReplication !== undefined) void this.sync();
+    this.#unfollow = membership.onChange(({ members }) => {
+      if (!this.#isRead) return;
+      if (this.#isHigherElsewhere(members)) void this.#syncAgain();
+      else if (membership.wantedReplication !== undefined) void this.sync();
     });
     void this.sync();
   }
@@ -72,6 +81,20 @@ export class ReplicationMark {
       this.#syncing = undefined;
       this.#syncLater();
     }));
+  }
+
+  /** Another member declares only what it has read in the bucket: a read that begins now shows it, and one that is under way may not. */
+  async #syncAgain(): Promise<void> {
+    await this.#syncing;
+    await this.sync();
+  }
+
+  #isHigherElsewhere(members: ClusterView["members"]): boolean {
+    let acks = 0;
+    for (const { acksHeld } of members) acks = Math.max(acks, acksHeld);
+    if (acks <= this.#readForAcks || acks <= majorityOf(this.#modules.membership.bucketReplication ?? 0)) return false;
+    this.#readForAcks = acks;
+    return true;
   }
 
   async #sync(): Promise<void> {
@@ -91,13 +114,17 @@ export class ReplicationMark {
   }
 
   #note(replication: number): void {
-    const { clock, membership } = this.#modules;
-    const { bucketReplication: known } = membership;
+    const { clock, logger, membership } = this.#modules;
+    const { bucketReplication: known, replicationSetting: setting } = membership;
     if (known !== undefined && replication < known) {
       this.#lowerSinceMs ??= clock.monotonicMs();
       if (clock.monotonicMs() - this.#lowerSinceMs < LOWER_MS) return;
     }
     this.#lowerSinceMs = undefined;
+    if (known !== undefined && replication < known) this.#readForAcks = 0;
+    if (replication > setting && replication !== known) {
+      logger.warn("a member was started with a higher replication than this node: the higher one is in force, as far as there are members. Give all the same", { replication, setting });
+    }
     membership.noteBucketReplication(replication);
   }
 

@@ -5,6 +5,7 @@ import type { ClusterHealth as ShownHealth } from "@pyromesh/api";
 export interface FoundHealth {
   readonly mayStopOne: boolean;
   readonly because: readonly string[];
+  readonly notes: readonly string[];
   readonly members: readonly {
     readonly name: string;
     /** Undefined: it did not answer. */
@@ -22,10 +23,11 @@ export interface MemberSaid {
 }
 
 /** `isAlone`: a node without a cluster may be stopped at any time. What it accepted is on its disk, and there is nobody for whom it would have to go on. */
-export function shownHealth({ mayStopOne, because, members }: FoundHealth, { isAlone }: { readonly isAlone: boolean }): ShownHealth {
+export function shownHealth({ mayStopOne, because, members, notes }: FoundHealth, { isAlone }: { readonly isAlone: boolean }): ShownHealth {
   return {
     mayStop: isAlone || mayStopOne,
     reasons: isAlone ? [] : because,
+    notes,
     members: members.map(({ name, said, problems }) => ({
       name,
       problems,

@@ -12,7 +12,7 @@ describe("cluster health", () => {
 
   const said = (name: string, changes: Partial<NodeHealth> = {}): readonly [string, MemberReport] => [
     name,
-    { kind: "said", health: { storeId: world.storeIdOf(name), isWritable: true, isInContact: true, ownRecords: 3, keptRecords: 9, thinRecords: 0, backlogSegments: 0, backlogBytes: 0, backlogReason: "", takeovers: 0, lastRefusals: [], lostStores: [], ...changes } },
+    { kind: "said", health: { storeId: world.storeIdOf(name), isWritable: true, isInContact: true, replicationSetting: 3, isReplicationRising: false, ownRecords: 3, keptRecords: 9, thinRecords: 0, backlogSegments: 0, backlogBytes: 0, backlogReason: "", takeovers: 0, lastRefusals: [], lostStores: [], ...changes } },
   ];
   const health = (reports: readonly (readonly [string, MemberReport])[] = [said("a"), said("b"), said("c")], view: ClusterView = world.of("a").view): ClusterHealth => clusterHealth(view, new Map(reports));
 
@@ -26,10 +26,16 @@ describe("cluster health", () => {
     ["takes no pushes", { isWritable: false }, "b: it takes no pushes"],
     ["keeps records with too few live stores", { thinRecords: 4 }, "b: 4 records are kept by fewer live stores than acknowledged them"],
     ["cannot upload", { backlogSegments: 2, backlogReason: "the bucket answers 503" }, "b: 2 sealed segments wait for the bucket: the bucket answers 503"],
+    ["still flushes what it took under a lower replication", { isReplicationRising: true }, "b: it still flushes what it took under a lower replication: until that is in the bucket, it takes pushes only while all members are there"],
     ["has another store", { storeId: "ff".repeat(16) }, "b: it has another store than the members know: wait until they do"],
   ] as const) {
     it(`not while one ${what}`, () => expect(health([said("a"), said("b", changes), said("c")])).deep.include({ mayStopOne: false, because: [words] }));
   }
+
+  it("members with different settings of the replication are named, and keep nobody from stopping one", () => {
+    expect(health().notes).deep.equal([]);
+    expect(health([said("a"), said("b", { replicationSetting: 5 }), said("c")])).deep.include({ mayStopOne: true, notes: ["replication is set to 5 on b, and to 3 on a, c: the highest is in force, as far as there are members. Give all the same"] });
+  });
 
   it("not while one does not answer, is dead, is joining or leaves", () => {
     expect(health([said("a"), said("b"), ["c", { kind: "silent", because: "it has not answered within 2000 ms" }]]).because).deep.equal(["c: it did not answer (it has not answered within 2000 ms)"]);

@@ -21,6 +21,8 @@ export interface ClusterHealth {
   readonly mayStopOne: boolean;
   /** Why not; in words that can be read one by one. */
   readonly because: readonly string[];
+  /** What is odd and keeps nobody from stopping one; in words. */
+  readonly notes: readonly string[];
   readonly members: readonly MemberHealth[];
 }
 
@@ -39,6 +41,7 @@ export function clusterHealth(view: ClusterView, reports: ReadonlyMap<string, Me
     if (health.storeId !== member.storeId) problems.push("it has another store than the members know: wait until they do");
     if (!health.isInContact) problems.push("it is out of contact with the majority");
     if (!health.isWritable && member.state === "active") problems.push("it takes no pushes");
+    if (health.isReplicationRising && member.acksHeld >= 2) problems.push("it still flushes what it took under a lower replication: until that is in the bucket, it takes pushes only while all members are there");
     if (health.thinRecords > 0) problems.push(`${health.thinRecords === 1 ? "1 record is" : `${health.thinRecords} records are`} kept by fewer live stores than acknowledged them`);
     if (health.backlogSegments > 0 && health.backlogReason !== "") problems.push(`${health.backlogSegments === 1 ? "1 sealed segment waits" : `${health.backlogSegments} sealed segments wait`} for the bucket: ${health.backlogReason}`);
     return { name: member.name, state: member.state, said: health, problems };
@@ -50,7 +53,16 @@ export function clusterHealth(view: ClusterView, reports: ReadonlyMap<string, Me
   for (const { member, storeId } of open) because.push(`store ${storeId} of ${member} is lost and not cleared: ${isStuck ? stuckText(member) : "what it held is being flushed by others"}`);
   const activeCount = view.members.filter(({ state }) => state === "active").length;
   if (activeCount <= view.acks) because.push(`with one node fewer no push would be taken: a push needs ${view.acks} active ${view.acks === 1 ? "member" : "members"}, and there ${activeCount === 1 ? "is" : "are"} ${activeCount}`);
-  return { mayStopOne: because.length === 0, because, members };
+  return { mayStopOne: because.length === 0, because, notes: settingsNotes(members), members };
+}
+
+/** Members with different settings of the replication: which is whose. */
+function settingsNotes(members: readonly MemberHealth[]): readonly string[] {
+  const names = new Map<number, string[]>();
+  for (const { name, said } of members) if (said !== undefined) names.set(said.replicationSetting, [...(names.get(said.replicationSetting) ?? []), name]);
+  if (names.size < 2) return [];
+  const parts = [...names].sort(([a], [b]) => b - a).map(([setting, those]) => `${setting} on ${those.join(", ")}`);
+  return [`replication is set to ${parts.join(", and to ")}: the highest is in force, as far as there are members. Give all the same`];
 }
 
 /** A loss is cleared by a majority, and only while fewer stores are lost than acknowledged any record (docs/decisions/0016-membership.md). */

@@ -61,6 +61,8 @@ export class HealthService {
       storeId: toHex(head.storeId),
       isWritable: isWritable(),
       isInContact: cluster.isInContact,
+      replicationSetting: cluster.view.replicationSetting,
+      isReplicationRising: cluster.view.isReplicationRising,
       ownRecords: ownOpenCount + cutCount,
       keptRecords: openCount - ownOpenCount,
       thinRecords: this.#thinRecords(),

@@ -270,6 +270,8 @@ function viewOf(self: Member, given: readonly Member[], replication: number): Cl
     lostStores: [],
     replication,
     acks,
+    replicationSetting: replication,
+    isReplicationRising: false,
     acksMin: acks,
     listAfterMs: 0,
     writesRefusedBecause: undefined,
