@@ -75,11 +75,10 @@ describe("simulator", function () {
     }
   });
 
-  it("of each planted fault the table says which seed found it, or the list above it that none has", () => {
+  it("of each planted fault the table says which seed found it", () => {
     const folder = path.join(path.dirname(main), "../planted");
     const table = readFileSync(path.join(folder, "README.md"), "utf8");
     const found = [...table.matchAll(/^\| `([^`]+)` \| [135] \| `[a-z-]+` \| (\d+) \|$/gm)].filter(([, , seed]) => Number(seed) <= 1_000).map(([, name]) => name);
-    for (const [, name] of table.matchAll(/^- `([^`]+)`: /gm)) if (!found.includes(name)) found.push(name);
     expect(found.sort()).to.deep.equal(readdirSync(folder).filter((file) => file.endsWith(".patch")).map((file) => file.slice(0, -".patch".length)).sort());
   });
 

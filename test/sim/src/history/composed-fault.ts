@@ -84,6 +84,8 @@ class Composed {
         return this.#vanish();
       case "a node starts again while its machine is cut off":
         return this.#restartAlone();
+      case "a disk is lost while a sealed segment waits on it":
+        return this.#loseSealed();
     }
   }
 
@@ -208,15 +210,20 @@ class Composed {
     heal(world, [...ways, ...waysOfReader]);
   }
 
-  /** Answers of a member come late, when what they say is no longer so; often one member has many questions under way. */
+  /**
+   * Answers of a member come late, when what they say is no longer so; often one member has many questions under way. In half of the histories the slow one cannot read what the others
+   * flush, for as long as a question takes: it still holds those records, and one that took its answer to an earlier question would count them twice.
+   */
   async #slowAnswers(): Promise<void> {
     const world = this.#world;
     const { peers } = world;
     const ways = between([this.#machine], this.#allBut(this.#machine));
-    const moreMs = this.#chance.between(20, 1_000);
-    const asked = this.#chance.isTrue(0.5) ? [this.#other] : world.machines;
+    const isBlind = this.#chance.isTrue(0.5);
+    // One that is suspected is not waited for.
+    const moreMs = isBlind ? this.#chance.between(60, 240) : this.#chance.between(20, 1_000);
+    const asked = isBlind || this.#chance.isTrue(0.5) ? [this.#other] : world.machines;
     for (const [from, to] of ways) peers.slow(from, to, moreMs);
-    await Promise.all([this.#askAt(asked, this.#lengthMs, 200), this.#push(this.#lengthMs), this.#flushes(this.#lengthMs)]);
+    await Promise.all([this.#askAt(asked, this.#lengthMs, 200), this.#push(this.#lengthMs), isBlind ? this.#flushesUnread(this.#lengthMs, 2 * moreMs) : this.#flushes(this.#lengthMs)]);
     for (const [from, to] of ways) peers.slow(from, to, 0);
   }
 
@@ -344,6 +351,24 @@ class Composed {
     await Promise.all([cutFor(world, between([this.#machine], others), this.#lengthMs), this.#push(this.#lengthMs), this.#askAt(others, this.#lengthMs)]);
   }
 
+  /** A node seals what it cannot upload, tells the others of the segment, and is lost with it: the others hold the only copies of those records. */
+  async #loseSealed(): Promise<void> {
+    const world = this.#world;
+    const { bucket, scheduler } = world;
+    const lost = this.#machine;
+    if (world.isFewer) return;
+    world.isFewer = true;
+    await this.#push(this.#chance.between(1_000, 4_000));
+    bucket.unreachableFrom.add(lost.host);
+    const flushing = this.#flush(lost);
+    // The others hear of the segment, and may read it there.
+    await Promise.all([scheduler.wait(this.#chance.between(500, 5_000)), this.#askAt(this.#allBut(lost), 500)]);
+    lost.wipe();
+    bucket.unreachableFrom.delete(lost.host);
+    await flushing;
+    await this.#askAt(this.#allBut(lost), 5_000);
+  }
+
   // --- what clients and the operator do meanwhile ---------------------------------------------------------------------------
 
   #allBut(...some: readonly Machine[]): Machine[] {
@@ -372,6 +397,19 @@ class Composed {
 
   async #flushes(lengthMs: number): Promise<void> {
     await this.#repeat(lengthMs, 8_000, () => this.#flush(this.#chance.pick(this.#world.machines)));
+  }
+
+  /** The others flush, and the machine does not reach the bucket until `unreadMs` and some more have passed: it reads then what it missed. */
+  async #flushesUnread(lengthMs: number, unreadMs: number): Promise<void> {
+    const { bucket, scheduler } = this.#world;
+    const endMs = scheduler.nowMs + lengthMs;
+    while (scheduler.nowMs < endMs) {
+      await scheduler.wait(this.#chance.between(500, 2_500));
+      bucket.unreachableFrom.add(this.#machine.host);
+      this.#begun.push(this.#flush(this.#chance.pick(this.#allBut(this.#machine))));
+      await scheduler.wait(unreadMs + this.#chance.between(200, 500));
+      bucket.unreachableFrom.delete(this.#machine.host);
+    }
   }
 
   /** Begins something again and again for a while, whether or not what it began before is over. */

@@ -86,6 +86,7 @@ const COMPOSED_FAULTS = {
   "a disk is put back, and then another copy is silent": 0.1,
   "a new segment vanishes, and those who read it start anew": 0.1,
   "a node starts again while its machine is cut off": 0.1,
+  "a disk is lost while a sealed segment waits on it": 0.1,
 } as const;
 
 export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS;
