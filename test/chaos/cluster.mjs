@@ -3,10 +3,10 @@
  * bucket. Members are killed, wiped, stopped and started again under the same name.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts } from "../harness/free-ports.mjs";
 import { spawnNode } from "../harness/node-process.mjs";
 import { Links, openLinkProxy } from "./link-proxy.mjs";
 
@@ -24,8 +24,10 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
   writeFileSync(secretFile, "the secret of the chaos run\n");
   const members = new Map();
   const pidsOf = () => [...members.values()].filter(({ process }) => process !== undefined).map(({ name, process }) => [name, process.pid]);
-  for (const name of names) {
-    const [clusterPort, httpPort] = await freePorts(2);
+  // Two for each member, which it takes again at each start: below the ports that the system gives to connections, or one of these would have taken it meanwhile.
+  const firstPort = await freePorts(2 * nodeCount);
+  for (const [index, name] of names.entries()) {
+    const [clusterPort, httpPort] = [firstPort + 2 * index, firstPort + 2 * index + 1];
     const proxy = await openLinkProxy({ member: name, targetPort: clusterPort, links, pidsOf });
     members.set(name, { name, clusterPort, httpPort, proxy, dataDir: path.join(dir, name), process: undefined, url: `http://127.0.0.1:${httpPort}`, takenAwayMs: -Infinity, isPaused: false, pausing: new AbortController() });
   }
@@ -159,16 +161,4 @@ async function health({ url }) {
   } catch (error) {
     return { mayStop: false, reasons: [String(error)] };
   }
-}
-
-async function freePorts(count) {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => new Promise((resolve) => {
-      const server = createServer();
-      server.listen(0, "127.0.0.1", () => resolve(server));
-    })),
-  );
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

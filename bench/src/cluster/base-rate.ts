@@ -4,7 +4,7 @@
  *
  *   short:  first ──taken──► x 1.5 ──taken──► x 1.5 ──not──► between the highest that was taken and the lowest that was not, until they are PRECISION apart
  *             └──not──► x 0.6, until one is taken
- *   long:   the highest that was taken ──not──► x 0.85 ──not──► x 0.85 ...
+ *   long:   the highest that was taken ──not──► x 0.7 ──not──► x 0.7 ...
  *
  * Bounded: SHORT_COUNT_MAX short steps, after which the search goes on with what it has, and LONG_COUNT_MAX long ones.
  */
@@ -13,8 +13,8 @@ const GROWTH = 1.5;
 const SHRINKING = 0.6;
 const PRECISION = 1.15;
 const SHORT_COUNT_MAX = 7;
-const LONG_SHRINKING = 0.85;
-const LONG_COUNT_MAX = 4;
+const LONG_SHRINKING = 0.7;
+const LONG_COUNT_MAX = 5;
 
 export type StepLength = "short" | "long";
 

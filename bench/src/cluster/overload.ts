@@ -83,7 +83,7 @@ const MB = 2 ** 20;
 const WARMING_PUSH_COUNT = 3_000;
 /** The search begins at this part of what is taken with `--in-flight` to each node. */
 const FIRST_PART = 1;
-/** A long step is longer than the time between two flushes at the rates that are tried here. The search takes some 40 s, and 90 s at most (base-rate.ts). */
+/** A long step is longer than the time between two flushes at the rates that are tried here. The search takes some 50 s, and 105 s at most (base-rate.ts). */
 const STEP_SECONDS = { short: 3, long: 12 } as const;
 /** After a rate that was too high, the nodes go back to taking everything within this time. */
 const PAUSE_MS = 1_500;
