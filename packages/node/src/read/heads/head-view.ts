@@ -206,6 +206,7 @@ class SegmentsByName {
 
 /** Of one answer; a caller that hears of so many tells those and is told of the next. The same bound for segments that are nowhere: a caller plans without those, and hears of the next. */
 export const UNKNOWN_MAX = 4096;
+
 function entryOf({ key, sizeBytes, place }: PlannedObject): CatalogEntry | undefined {
   const meta = parseObjectKey(key);
   return meta === undefined || meta.kind === "mark" ? undefined : { key, meta, sizeBytes, place };

@@ -121,11 +121,11 @@ function openPlannedObject(fields: Fields): PlannedObject {
 }
 
 export function packDigestAnswer({ tenants, unknown, nowhere, gone, named, ...answer }: DigestAnswer): Uint8Array {
+  const about = { ...answer, unknown: unknown.map((name) => ({ ...name })) };
+  // Without the fields that follow: a build that does not know these two must not take the answer for that of a store that holds nothing.
+  if (nowhere.length > 0 || gone.length > 0) return packMessage({ ...about, ...(nowhere.length > 0 && { nowhere }), ...(gone.length > 0 && { gone }) });
   return packMessage({
-    ...answer,
-    unknown: unknown.map((name) => ({ ...name })),
-    ...(nowhere.length > 0 && { nowhere }),
-    ...(gone.length > 0 && { gone }),
+    ...about,
     tenants: tenants.map(({ tenant, fingerprints, counts, internedCounts, sums }) => ({ tenant, fingerprints: bytesOf(fingerprints), counts: bytesOf(counts), interned: bytesOf(internedCounts), sums: bytesOf(sums) })),
     named: named.map(packToldObject),
   });
@@ -133,6 +133,7 @@ export function packDigestAnswer({ tenants, unknown, nowhere, gone, named, ...an
 
 export function openDigestAnswer(bytes: Uint8Array): DigestAnswer {
   const fields = openMessage(bytes, "a digest answer");
+  const isWithoutView = fields.has("nowhere") || fields.has("gone");
   return {
     question: fields.integer("question"),
     storeId: fields.hex("storeId", 16),
@@ -143,7 +144,7 @@ export function openDigestAnswer(bytes: Uint8Array): DigestAnswer {
     nowhere: fields.has("nowhere") ? fields.texts("nowhere", UNKNOWN_MAX, KEY_LENGTH_MAX) : [],
     gone: fields.has("gone") ? fields.texts("gone", UNKNOWN_MAX, KEY_LENGTH_MAX) : [],
     viewId: fields.has("viewId") ? fields.hex("viewId", VIEW_ID_BYTES) : undefined,
-    tenants: fields.list("tenants", TENANTS_MAX, (digests) => {
+    tenants: isWithoutView ? [] : fields.list("tenants", TENANTS_MAX, (digests) => {
       const fingerprints = digests.bytes("fingerprints", { unitBytes: 8, lengthMax: 8 * SERIES_MAX });
       const seriesCount = fingerprints.length / 8;
       const column = (name: string, unitBytes: number): Uint8Array => {
@@ -153,7 +154,7 @@ export function openDigestAnswer(bytes: Uint8Array): DigestAnswer {
       };
       return { tenant: digests.tenant("tenant"), seriesCount, fingerprints: words64(fingerprints), counts: words32(column("counts", 4)), internedCounts: words32(column("interned", 4)), sums: words32(column("sums", 16)) };
     }),
-    named: fields.list("named", OBJECTS_MAX, openToldObject),
+    named: isWithoutView ? [] : fields.list("named", OBJECTS_MAX, openToldObject),
     quarantines: fields.texts("quarantines", QUARANTINES_MAX, TEXT_LENGTH_MAX),
     span: fields.has("span") ? openSpan(fields.fields("span")) : undefined,
   };
