@@ -6,8 +6,8 @@ export interface NodeHealth {
   /** It takes pushes. */
   readonly isWritable: boolean;
   readonly isInContact: boolean;
-  /** `--replication` of it, and whether it holds records under fewer acks than the replication in the bucket says. */
-  readonly replicationSetting: number;
+  /** `--replication` of it (undefined: an earlier build, which does not say it), and whether it holds records under fewer acks than the replication in the bucket says. */
+  readonly replicationSetting: number | undefined;
   readonly isReplicationRising: boolean;
   /** Records that it is to flush, and such that it keeps for other stores; neither are in the bucket. */
   readonly ownRecords: number;
@@ -38,8 +38,8 @@ export function openHealth(bytes: Uint8Array): NodeHealth {
     storeId: fields.hex("storeId", 16),
     isWritable: fields.flag("isWritable"),
     isInContact: fields.flag("isInContact"),
-    replicationSetting: fields.integer("replicationSetting"),
-    isReplicationRising: fields.flag("isReplicationRising"),
+    replicationSetting: fields.has("replicationSetting") ? fields.integer("replicationSetting") : undefined,
+    isReplicationRising: fields.has("isReplicationRising") && fields.flag("isReplicationRising"),
     ownRecords: fields.integer("ownRecords"),
     keptRecords: fields.integer("keptRecords"),
     thinRecords: fields.integer("thinRecords"),

@@ -6,6 +6,7 @@ import { expect } from "chai";
 import { ANNOUNCED_COUNT_MAX, openAnnouncement, packAnnouncement } from "./announce-message.ts";
 import { openFlushAnswer, openFlushRequest, packFlushAnswer, packFlushRequest } from "./flush-message.ts";
 import { openHealth, packHealth } from "./health-message.ts";
+import { packMessage } from "./message.ts";
 import { openProgress, openProgressAnswer, packProgress, packProgressAnswer } from "./progress-message.ts";
 import { openStatusAnswer, openStatusRequest, packStatusAnswer, packStatusRequest, STATUS_COUNT_MAX } from "./status-message.ts";
 import type { RecordStatus } from "./status-message.ts";
@@ -57,6 +58,12 @@ describe("messages of flush and release", () => {
     expect(openFlushRequest(packFlushRequest({ timeoutMs: 30_000 }))).deep.equal({ timeoutMs: 30_000 });
     expect(openFlushAnswer(packFlushAnswer({ segmentCount: 3, bytes: 4096 }))).deep.equal({ segmentCount: 3, bytes: 4096 });
     expect(openHealth(packHealth(health))).deep.equal(health);
+  });
+
+  // A rolling upgrade waits for the health of the cluster after each member.
+  it("the health of a member of an earlier build, which does not say its replication, is read", () => {
+    const { replicationSetting: _, isReplicationRising: __, ...earlier } = health;
+    expect(openHealth(packMessage(earlier))).deep.equal({ ...earlier, replicationSetting: undefined, isReplicationRising: false });
   });
 
   it("a status answer names each segment once, and has a status for each record that was asked for", () => {

@@ -59,7 +59,7 @@ export function clusterHealth(view: ClusterView, reports: ReadonlyMap<string, Me
 /** Members with different settings of the replication: which is whose. */
 function settingsNotes(members: readonly MemberHealth[]): readonly string[] {
   const names = new Map<number, string[]>();
-  for (const { name, said } of members) if (said !== undefined) names.set(said.replicationSetting, [...(names.get(said.replicationSetting) ?? []), name]);
+  for (const { name, said } of members) if (said?.replicationSetting !== undefined) names.set(said.replicationSetting, [...(names.get(said.replicationSetting) ?? []), name]);
   if (names.size < 2) return [];
   const parts = [...names].sort(([a], [b]) => b - a).map(([setting, those]) => `${setting} on ${those.join(", ")}`);
   return [`replication is set to ${parts.join(", and to ")}: the highest is in force, as far as there are members. Give all the same`];
