@@ -1,4 +1,5 @@
 export { adminRoutes } from "./admin/admin.ts";
+export { keptText } from "./admin/cluster-pages.ts";
 export type { ClusterAdmin, ClusterHealth, ClusterStatus, LostStoreStatus, MemberHealth, MemberStatus } from "./ports/cluster.ts";
 export { threadPoolCompression } from "./ports/compression.ts";
 export type { Compression } from "./ports/compression.ts";

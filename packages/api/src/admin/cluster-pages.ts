@@ -33,7 +33,8 @@ function summary({ clusterName, selfName, members, replication, acks, isInContac
   return `<p>Cluster <b>${escapeHtml(clusterName)}</b> as <b>${escapeHtml(selfName)}</b> sees it: ${active} of ${members.length} members active. A record is ${keptText(replication, active)}, and a push is answered once ${acks} ${acks === 1 ? "has" : "have"} it on disk.</p>${problems.join("")}`;
 }
 
-function keptText(replication: number, active: number): string {
+/** By how many members a record is kept, in words that follow "a record is". `active`: of the members. */
+export function keptText(replication: number, active: number): string {
   const members = replication === 1 ? "1 member" : `${replication} members`;
   return active >= replication ? `kept by ${members}` : `to be kept by ${members}, of which ${active} ${active === 1 ? "is" : "are"} active`;
 }

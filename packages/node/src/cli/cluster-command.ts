@@ -3,6 +3,7 @@
  *
  * The words are answered to peers on the node's own machine only, or at its `--admin-addr`: run them there.
  */
+import { keptText } from "@pyromesh/api";
 import { CodedError } from "@pyromesh/base";
 import type { Client } from "./client.ts";
 import { readHealthReply, readStatusReply } from "./cluster-reply.ts";
@@ -155,11 +156,6 @@ function statusText(status: StatusReply, health: HealthReply): string {
     ...status.lostStores.map(({ member, storeId, isCleared }) => `lost store of ${member}: ${storeId}, ${isCleared ? "cleared: nothing of it is missing" : "not cleared: it counts as one that does not answer"}`),
   ];
   return `${lines.join("\n")}\n${healthText(health)}`;
-}
-
-function keptText(replication: number, active: number): string {
-  const members = replication === 1 ? "1 member" : `${replication} members`;
-  return active >= replication ? `kept by ${members}` : `to be kept by ${members}, of which ${active} ${active === 1 ? "is" : "are"} active`;
 }
 
 function heldBackText({ format, heldBackBy, newest, version }: NonNullable<StatusReply["formats"]>[number]): string {
