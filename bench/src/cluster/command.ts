@@ -190,9 +190,8 @@ async function kill(options: ClusterOptions): Promise<void> {
 async function overload(options: ClusterOptions): Promise<boolean> {
   const { basePerSecond: givenPerSecond, inFlightCount, isOnePaused, memoryMb, overloadQueryRate: queriesPerSecond, seconds } = options;
   const generator = generatorOf(options, CONTENT_COUNT);
-  const figures = await measureOverload(options.server, withFlags(THREE, options), { generator, inFlightCount, seconds, queriesPerSecond, isOnePaused, basePerSecond: givenPerSecond, progress });
-  const { basePerSecond, overload: load, mismatches, queries, trials } = figures;
-  for (const trial of trials) print(`overload  ${trialLine(trial)}`);
+  const figures = await measureOverload(options.server, withFlags(THREE, options), { generator, inFlightCount, seconds, queriesPerSecond, isOnePaused, basePerSecond: givenPerSecond, progress, onTrial: (trial) => print(`overload  ${trialLine(trial)}`) });
+  const { basePerSecond, overload: load, mismatches, queries } = figures;
   print(`          base ${basePerSecond.toFixed(0)}/s; ${load.offeredPerSecond.toFixed(0)}/s for ${seconds} s: ${rates(load)}`);
   for (const [words, count] of load.refusals) print(`          ${count} answered ${words}`);
   const rows = overloadRows(figures, { memoryMb, isOnePaused });

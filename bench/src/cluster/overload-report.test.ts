@@ -17,7 +17,6 @@ const LOAD: LoadFigures = {
   allCores: 2,
 };
 const MET: OverloadFigures = {
-  trials: [],
   basePerSecond: 100,
   overload: LOAD,
   paused: undefined,

@@ -1,5 +1,5 @@
 /** What an overload has shown, line by line. Each figure that has a goal says whether it was met. Pure. */
-import type { Latencies, LoadFigures, OverloadFigures } from "./overload.ts";
+import type { Latencies, LoadFigures, OverloadFigures, Trial } from "./overload.ts";
 
 interface Goals {
   /** Of each node. */
@@ -41,7 +41,7 @@ export function overloadRows({ basePerSecond, overload, paused, queries, deaths,
   return rows;
 }
 
-export function trialLine({ figures, isTaken }: OverloadFigures["trials"][number]): string {
+export function trialLine({ figures, isTaken }: Trial): string {
   return `${figures.offeredPerSecond.toFixed(0)}/s: ${isTaken ? "taken" : "not taken"}, ${rates(figures)}`;
 }
 

@@ -49,8 +49,13 @@ export interface Latencies {
   readonly maxMs: number;
 }
 
+/** One step of the search for the base. */
+export interface Trial {
+  readonly figures: LoadFigures;
+  readonly isTaken: boolean;
+}
+
 export interface OverloadFigures {
-  readonly trials: readonly { readonly figures: LoadFigures; readonly isTaken: boolean }[];
   readonly basePerSecond: number;
   readonly overload: LoadFigures;
   /** Of the time while a node was stopped: pushes to the others. */
@@ -76,13 +81,13 @@ export interface OverloadOptions {
   /** Not searched for. */
   readonly basePerSecond: number | undefined;
   readonly progress: (line: string) => void;
+  /** Told as they are made: where no rate holds, they say why. */
+  readonly onTrial: (trial: Trial) => void;
 }
 
 const MB = 2 ** 20;
-/** They compile the code of three nodes, and their rate is where the search begins. */
+/** They compile the code of three nodes. The rate that is taken with `--in-flight` to each node is where the search begins. */
 const WARMING_PUSH_COUNT = 3_000;
-/** The search begins at this part of what is taken with `--in-flight` to each node. */
-const FIRST_PART = 1;
 /** A long step is longer than the time between two flushes at the rates that are tried here. The search takes some 50 s, and 105 s at most (base-rate.ts). */
 const STEP_SECONDS = { short: 3, long: 12 } as const;
 /** After a rate that was too high, the nodes go back to taking everything within this time. */
@@ -120,19 +125,17 @@ class Overload {
   }
 
   async run(): Promise<OverloadFigures> {
-    const { basePerSecond, generator, isOnePaused, progress, queriesPerSecond, seconds } = this.#options;
+    const { basePerSecond, generator, isOnePaused, onTrial, progress, queriesPerSecond, seconds } = this.#options;
     const closedPerSecond = await this.#warm();
     progress(`${closedPerSecond.toFixed(0)}/s with ${this.#options.inFlightCount} in flight to each node`);
-    const trials: { figures: LoadFigures; isTaken: boolean }[] = [];
     const tryRate = async (perSecond: number, length: StepLength): Promise<boolean> => {
       const figures = (await this.#load(perSecond, STEP_SECONDS[length])).all;
       const isTaken = figures.answers.size === 1 && figures.answers.has(200) && figures.accepted.p99Ms <= TAKEN_P99_MS;
-      trials.push({ figures, isTaken });
-      progress(`${perSecond.toFixed(0)}/s: ${isTaken ? "taken" : "not taken"}, p99 ${figures.accepted.p99Ms.toFixed(0)} ms`);
+      onTrial({ figures, isTaken });
       if (!isTaken) await sleep(PAUSE_MS);
       return isTaken;
     };
-    const base = basePerSecond ?? (await searchBase(closedPerSecond * FIRST_PART, tryRate));
+    const base = basePerSecond ?? (await searchBase(closedPerSecond, tryRate));
     const before = await this.#cluster.metrics();
     const peaks = this.#cluster.pids.map((pid) => new PeakMemory([pid]));
     const queries = new QueryLoad({ perSecond: queriesPerSecond, workload: generator.workload }, { urls: this.#cluster.nodes.map(({ url }) => url) });
@@ -145,7 +148,6 @@ class Overload {
     const deaths = sumOf(await this.#cluster.metrics(), DEATHS) - sumOf(before, DEATHS);
     const { mismatches, sumCount } = await this.#verify();
     return {
-      trials,
       basePerSecond: base,
       overload: all,
       paused,

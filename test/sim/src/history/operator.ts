@@ -132,7 +132,6 @@ async function spoilObject(world: World, fault: "bucket hides an object" | "buck
   if (!world.hasNewId) world.isFewer = false;
 }
 
-
 async function askUntil(world: World, chance: Chance, endMs: number): Promise<void> {
   const asking: Promise<boolean>[] = [];
   while (world.scheduler.nowMs < endMs) {
