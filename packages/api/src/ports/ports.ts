@@ -5,7 +5,7 @@
  * AbortSignal: a client that goes away cancels its query.
  */
 import type { TenantId } from "@pyromesh/base";
-import type { FoldedText, Label, Listing, ListingBounds, Matcher, ProfileType, Receipt, SampleType, TopTableOptions } from "@pyromesh/profile";
+import type { BodyFormat, Label, Listing, ListingBounds, Matcher, ProfileType, Receipt, SampleType, TopTableOptions } from "@pyromesh/profile";
 import type { DotForm, MessageForm, PprofForm } from "../print/graph-reply.ts";
 import type { ListingForm } from "../print/listing-reply.ts";
 import type { TopTableForm } from "../print/top-table-reply.ts";
@@ -17,12 +17,12 @@ import type { ClusterAdmin } from "./cluster.ts";
 export interface ArrivedProfile {
   readonly labels: readonly Label[];
   /**
-   * A pprof, gzipped or not (its magic bytes say which), or text where `folded` is set. It is valid until the push settles, when its
-   * buffer is reused.
+   * A pprof, or a body of another format where `format` is set; gzipped or not, as its magic bytes say. It is valid until the push settles,
+   * when its buffer is reused.
    */
   readonly pprof: Uint8Array;
-  /** How the text is converted to a pprof. The worker that decodes does it, not the main thread. */
-  readonly folded?: FoldedText | undefined;
+  /** What the body is, where it is no pprof. It is read by the worker that decodes, not on the main thread. */
+  readonly format?: BodyFormat | undefined;
   /** The 16 bytes of the client's UUID. They are part of the record's identity and kept for exemplars. */
   readonly profileId: Uint8Array | undefined;
   /**

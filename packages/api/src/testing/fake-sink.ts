@@ -4,7 +4,7 @@
  */
 import { CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { pprofOfText } from "@pyromesh/profile";
+import { DEFAULT_PROFILE_LIMITS, readFormat } from "@pyromesh/profile";
 import type { ArrivedProfile, ProfileSink, PushOutcome, RefusedProfile } from "../ports/ports.ts";
 
 export class FakeSink implements ProfileSink {
@@ -17,7 +17,7 @@ export class FakeSink implements ProfileSink {
     const refused: RefusedProfile[] = [];
     let acceptedCount = 0;
     for (const [index, profile] of profiles.entries()) {
-      const error = this.refuse(profile) ?? textError(profile);
+      const error = this.refuse(profile) ?? formatError(profile);
       if (error !== undefined) {
         refused.push({ index, error });
         continue;
@@ -30,10 +30,10 @@ export class FakeSink implements ProfileSink {
   }
 }
 
-function textError({ pprof, folded }: ArrivedProfile): Error | undefined {
-  if (folded === undefined) return undefined;
+function formatError({ labels, pprof, format }: ArrivedProfile): Error | undefined {
+  if (format === undefined) return undefined;
   try {
-    pprofOfText(pprof, folded);
+    for (const _profile of readFormat(format, pprof, { labels, limits: DEFAULT_PROFILE_LIMITS, fallbackTimeNs: 1n }).profiles);
     return undefined;
   } catch (thrown) {
     if (thrown instanceof CodedError) return thrown;

@@ -3,7 +3,8 @@ import path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { CodedError, invalidArgument, Metrics, unavailable } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
-import { pprofOfText } from "@pyromesh/profile";
+import { DEFAULT_PROFILE_LIMITS, readFormat } from "@pyromesh/profile";
+import type { FoldedText } from "@pyromesh/profile";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
 import { Discards } from "./discards.ts";
@@ -46,8 +47,9 @@ function labelsOf(profile: ArrivedProfile): Record<string, string> {
 }
 
 /** The stacks from the root and their values that the sink makes of the text, decoded by a library that is not ours. */
-function readText({ pprof, folded }: ArrivedProfile): { types: string[]; period: string; stacks: Record<string, number[]> } {
-  const profile = Profile.decode(pprofOfText(pprof, folded!));
+function readText({ labels, pprof, format }: ArrivedProfile): { types: string[]; period: string; stacks: Record<string, number[]> } {
+  const [read] = readFormat(format!, pprof, { labels, limits: DEFAULT_PROFILE_LIMITS, fallbackTimeNs: 1n }).profiles;
+  const profile = Profile.decode(read!.pprof);
   const text = (index: number | bigint): string => profile.stringTable.strings[Number(index)]!;
   const names = new Map(profile.function.map((found) => [Number(found.id), text(found.name)]));
   const frames = new Map(profile.location.map((found) => [Number(found.id), names.get(Number(found.line[0]!.functionId))!]));
@@ -231,8 +233,9 @@ describe("ingest", () => {
       const { sink, post, metrics } = rig();
       await post("/ingest?name=a.alloc_space&format=lines", "x;y\nx;y\n");
       expect(Buffer.from(sink.arrived[0]!.pprof).toString()).to.equal("x;y\nx;y\n");
-      expect(sink.arrived[0]!.folded).to.deep.include({ mode: "lines" });
-      expect(sink.arrived[0]!.folded!.profile).to.deep.include({ name: "memory", sampleType: { type: "alloc_space", unit: "bytes" } });
+      const { form } = sink.arrived[0]!.format!;
+      expect(form).to.deep.include({ mode: "lines" });
+      expect((form as FoldedText).profile).to.deep.include({ name: "memory", sampleType: { type: "alloc_space", unit: "bytes" } });
       const reply = await post("/ingest?name=a", "main three\n");
       expect([reply.status, errorOf(reply).code]).to.deep.equal([422, "unknown"]);
       expect(errorOf(reply).message).to.contain('line 1 ends in "three"');

@@ -55,7 +55,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.profileSizeBytesMax);
   modules.counts.received(tenant, sizeBytes);
-  const limited = (read.folded === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
+  const limited = (read.format === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
@@ -154,7 +154,7 @@ function formatUnknown(format: string): CodedError {
   );
 }
 
-type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest">;
+type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "format" | "ingest">;
 
 /** Undefined: there is nothing to store. A multipart body is also read with `format=pprof`, where Pyroscope fails. */
 function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
@@ -191,7 +191,7 @@ function checkTextSize(text: Uint8Array, { profileSizeBytesMax }: WriteLimits): 
 function readText(body: Uint8Array, format: "groups" | "lines", request: ApiRequest, ask: IngestQuery): ReadProfile {
   const { service, suffix } = splitAppName(ask.name.app);
   const profile = profileOfAppName(suffix, ask.sampleRate);
-  return { labels: ingestLabels(ask, service, profile.name), pprof: body, folded: { mode: format, profile, isForm: isForm(request) }, ingest: undefined };
+  return { labels: ingestLabels(ask, service, profile.name), pprof: body, format: { kind: "folded", form: { mode: format, profile, isForm: isForm(request) } }, ingest: undefined };
 }
 
 function isForm(request: ApiRequest): boolean {

@@ -8,6 +8,7 @@ import { ComputeEngine } from "./compute-engine.ts";
 import { packPush, unpackPush } from "./worker-protocol.ts";
 
 const NOW_MS = 1_700_000_000_000;
+const FOLDED = { mode: "groups", profile: profileOfAppName("cpu", 100) } as const;
 const SETTINGS = { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW };
 
 function task(text: string | Uint8Array, changes: Partial<EncodeTask> = {}): EncodeTask {
@@ -18,7 +19,7 @@ function task(text: string | Uint8Array, changes: Partial<EncodeTask> = {}): Enc
       { name: "__name__", value: "process_cpu" },
     ],
     pprof: new Uint8Array(Buffer.from(text)),
-    folded: { mode: "groups", profile: profileOfAppName("cpu", 100) },
+    format: { kind: "folded", form: FOLDED },
     fallbackTimeNs: BigInt(NOW_MS) * 1_000_000n,
     idempotencyKey: "k",
     nowMs: NOW_MS,
@@ -53,13 +54,13 @@ describe("compute engine: text", () => {
     const shared = new Uint8Array(new SharedArrayBuffer(own.pprof.length));
     shared.set(own.pprof);
     const arrived = unpackPush(structuredClone(packPush(own, 0, 1)), () => shared, () => SETTINGS);
-    expect(arrived.folded).deep.equal(own.folded);
+    expect(arrived.format).deep.equal(own.format);
     expect(encode(arrived)[0]!.identity).deep.equal(encode(own)[0]!.identity);
   });
 
-  it("is refused as text, gzip too, and held to the size of a profile once converted", () => {
+  it("is read out of gzip, refused as text, and held to the size of a profile once converted", () => {
     expect(codeOf(() => encode(task("main three\n")))).equal("PROFILE_MALFORMED");
-    expect(codeOf(() => encode(task(gzipSync("main;work 3\n"))))).equal("PROFILE_MALFORMED");
+    expect(encode(task(gzipSync("main;work 3\n")))[0]!.identity).deep.equal(encode(task("main;work 3\n"))[0]!.identity);
     const settings = { ...SETTINGS, profileSizeBytesMax: 40 };
     expect(codeOf(() => encode(task("main;work 3\n", { settings })))).equal("PROFILE_TOO_LARGE");
   });
@@ -68,14 +69,14 @@ describe("compute engine: text", () => {
 describe("compute engine: gzip", () => {
   const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
   const given = task(Array.from({ length: 2000 }, (_, i) => `main;work-${i} 1\n`).join(""));
-  const pprof = pprofOfText(given.pprof, given.folded!);
-  const encode = (bytes: Uint8Array): EncodedRecord => engine.encode({ ...given, pprof: bytes, folded: undefined }, (lengthBytes) => new Uint8Array(lengthBytes)).records[0]!;
+  const pprof = pprofOfText(given.pprof, FOLDED);
+  const encode = (bytes: Uint8Array): EncodedRecord => engine.encode({ ...given, pprof: bytes, format: undefined }, (lengthBytes) => new Uint8Array(lengthBytes)).records[0]!;
 
   it("inflates no more than can be decoded, whether the limit on profiles is higher or lifted", () => {
     const bomb = gzipSync(new Uint8Array(16 * 2 ** 20 + 1));
     for (const profileSizeBytesMax of [0, 2 ** 30]) {
       const settings = { ...SETTINGS, profileSizeBytesMax };
-      const refused = (): unknown => engine.encode({ ...given, settings, pprof: bomb, folded: undefined }, (lengthBytes) => new Uint8Array(lengthBytes));
+      const refused = (): unknown => engine.encode({ ...given, settings, pprof: bomb, format: undefined }, (lengthBytes) => new Uint8Array(lengthBytes));
       expect(refused).to.throw(CodedError, "the profile is larger than 16777216 bytes once decompressed, more than can be decoded");
     }
   });

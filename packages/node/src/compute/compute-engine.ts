@@ -6,8 +6,8 @@ import { constants, gunzipSync } from "node:zlib";
 import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps } from "@pyromesh/block";
-import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
-import { Dataset, DatasetSnapshot, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import type { BodyFormat, EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
+import { Dataset, DatasetSnapshot, encodePush, pruneInSteps, readFormat, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { WorkerScan } from "./worker-scan.ts";
@@ -103,16 +103,39 @@ export class ComputeEngine {
   encode(task: EncodeTask, room: (lengthBytes: number) => Uint8Array): EncodedPush {
     const rows: number[] = [];
     const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings, generation } = task;
-    const nonce = this.#modules.random.bytes(16);
-    // Fields are named one by one, here and along this path: an object spread makes V8 create a hidden class a push.
-    const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits: settings, window: settings, recordVersion: settings.recordVersion };
     const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#preIntern(generation, record, view));
     try {
+      if (task.format !== undefined) return { records: this.#encodeBody(task, task.format, { room, onRecord }), rows };
+      const nonce = this.#modules.random.bytes(16);
+      // Fields are named one by one, here and along this path: an object spread makes V8 create a hidden class a push.
+      const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits: settings, window: settings, recordVersion: settings.recordVersion };
       return { records: encodePush(input, { room, onRecord }), rows };
     } catch (error) {
       this.releaseRows(rows);
       throw error;
     }
+  }
+
+  /** Encodes each profile of a body in another format than pprof. The key of each tells it from the others of the body. */
+  #encodeBody(task: EncodeTask, format: BodyFormat, use: RecordUse): EncodedRecord[] {
+    const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, settings } = task;
+    const records: EncodedRecord[] = [];
+    let recordBytes = 0;
+    let index = 0;
+    for (const profile of readFormat(format, this.#inflate(task), { labels, limits: settings, fallbackTimeNs }).profiles) {
+      const sizeBytesMax = settings.profileSizeBytesMax;
+      if (sizeBytesMax > 0 && profile.pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
+      const key = idempotencyKey === undefined || index === 0 ? idempotencyKey : `${idempotencyKey}#${index}`;
+      const nonce = this.#modules.random.bytes(16);
+      const encoded = encodePush({ tenant, labels: profile.labels, pprof: profile.pprof, profileId, fallbackTimeNs, idempotencyKey: key, nonce, nowMs, ingest: profile.ingest, limits: settings, window: settings, recordVersion: settings.recordVersion }, use);
+      for (const record of encoded) recordBytes += record.bytes.length;
+      if (recordBytes > BODY_RECORD_BYTES_MAX) {
+        throw refusal("profile_size_limit", `the body's first ${index + 1} profiles take more than ${BODY_RECORD_BYTES_MAX} bytes: record for a shorter time, or with fewer labels`);
+      }
+      records.push(...encoded);
+      index++;
+    }
+    return records;
   }
 
   insert(generation: Generation, records: readonly InsertedRecord[]): void {
@@ -186,14 +209,12 @@ export class ComputeEngine {
     return held;
   }
 
-  /** The profile, inflated where it is gzip and converted where it is text, within its limit. Never in memory that `room` may return. */
-  #inflate({ pprof, folded, settings }: EncodeTask): Uint8Array {
+  /** The body, inflated where it is gzip, within its limit. Never in memory that `room` may return. */
+  #inflate({ pprof, settings }: EncodeTask): Uint8Array {
     const sizeBytesMax = settings.profileSizeBytesMax;
-    if (folded === undefined && isGzip(pprof)) return inflate(pprof, sizeBytesMax);
-    const own = pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
-    const raw = folded === undefined ? own : pprofOfText(own, folded);
-    if (sizeBytesMax > 0 && raw.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
-    return raw;
+    if (isGzip(pprof)) return inflate(pprof, sizeBytesMax);
+    if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
+    return pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
   }
 
   /** Does a millisecond or two of the build, so that pushes get their turn. Returns undefined until it is done: call it again with the same arguments. */
@@ -284,6 +305,9 @@ export class ComputeEngine {
   }
 }
 
+/** Bytes of all records of one body of several profiles. Each profile's are bounded by themselves (profile/src/record/encode-push.ts). */
+const BODY_RECORD_BYTES_MAX = 64 * 2 ** 20;
+
 /** Applies also where a tenant's limit is higher or off: profile/src/pprof/pprof-decode.ts refuses what is larger, so inflating more would be wasted. */
 const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
 
@@ -305,12 +329,12 @@ function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
   }
 }
 
-/** Throws PROFILE_TOO_LARGE where that is known without opening the profile: by its size, or by what its gzip trailer claims. */
-export function checkClaimedSize({ pprof, folded, settings }: Pick<EncodeTask, "pprof" | "folded" | "settings">): void {
+/** Throws PROFILE_TOO_LARGE where that is known without opening the body: by its size, or by what its gzip trailer claims. */
+export function checkClaimedSize({ pprof, settings }: Pick<EncodeTask, "pprof" | "settings">): void {
   const limitBytes = settings.profileSizeBytesMax;
   const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
-  const sizeBytes = folded === undefined && isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
-  if (sizeBytes > sizeBytesMax && folded === undefined) throw tooLarge(sizeBytesMax);
+  const sizeBytes = isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
+  if (sizeBytes > sizeBytesMax) throw tooLarge(sizeBytesMax);
 }
 
 function tooLarge(sizeBytesMax: number): CodedError {

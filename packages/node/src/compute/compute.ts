@@ -9,11 +9,11 @@ import type { DiffForm, DotForm, ListingForm, MessageForm, PprofForm, TopTableFo
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type {
+  BodyFormat,
   AcceptanceWindow,
   Counts,
   EncodedRecord,
   PushInput,
-  FoldedText,
   HeatmapShape,
   Listing,
   ListingBounds,
@@ -55,10 +55,10 @@ export interface EncodeSettings extends ProfileLimits, AcceptanceWindow {
   readonly recordVersion?: number;
 }
 
-/** As `PushInput`, but the pprof may still be compressed, or text. */
+/** As `PushInput`, but the body may still be compressed, or of another format than pprof. */
 export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window"> {
-  /** How the text becomes a pprof; undefined where the profile is a pprof. */
-  readonly folded: FoldedText | undefined;
+  /** What the body is; undefined where it is a pprof. */
+  readonly format: BodyFormat | undefined;
   readonly settings: EncodeSettings;
   /** The generation that the records are likely to be inserted into: their rows are pre-interned for it. */
   readonly generation: Generation;

@@ -18,7 +18,7 @@ async function partOf(object: string, text = "main;work 3\n"): Promise<SegmentPa
       tenant: "t1",
       labels: [{ name: "service_name", value: "shop" }, { name: "__name__", value: "process_cpu" }],
       pprof: new Uint8Array(Buffer.from(text)),
-      folded: { mode: "groups", profile: profileOfAppName("cpu", 100) },
+      format: { kind: "folded", form: { mode: "groups", profile: profileOfAppName("cpu", 100) } },
       fallbackTimeNs: BigInt(NOW_MS) * 1_000_000n,
       nowMs: NOW_MS,
       settings: { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW },

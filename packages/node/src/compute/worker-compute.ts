@@ -390,8 +390,8 @@ function wasAtWork(error: unknown): boolean {
   return error instanceof CodedError && error.code === "WORKER_LOST" && error.details["wasAtWork"] === true;
 }
 
-function inflatedBytes({ pprof, folded }: EncodeTask): number {
-  return folded === undefined && isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
+function inflatedBytes({ pprof }: EncodeTask): number {
+  return isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
 }
 
 function pushesTooMany(): CodedError {

@@ -115,22 +115,22 @@ export type PackedPush = readonly [
   idempotencyKey: string | undefined,
   nowMs: number,
   ingest: EncodeTask["ingest"],
-  folded: EncodeTask["folded"],
+  format: EncodeTask["format"],
 ];
 
 export function packPush(task: EncodeTask, pprof: Place, settings: number): PackedPush {
   const labels: string[] = [];
   for (const { name, value } of task.labels) labels.push(name, value);
-  const { generation, tenant, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded } = task;
-  return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded];
+  const { generation, tenant, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, format } = task;
+  return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, format];
 }
 
 export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings): EncodeTask {
-  const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded] = push;
+  const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, format] = push;
   const labels: Label[] = [];
   for (let i = 0; i < pairs.length; i += 2) labels.push({ name: pairs[i]!, value: pairs[i + 1]! });
   const pprof = typeof place === "number" ? view(place, pprofBytes) : place;
-  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded };
+  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, format };
 }
 
 /** RECORD_ENTRIES for each record: where its bytes are, how many, service, time, samples, pre-interned row. */

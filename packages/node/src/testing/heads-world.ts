@@ -129,7 +129,7 @@ export class HeadsWorld {
     writer.sample([writer.frame("work"), writer.frame("main")], [BASE ** number]);
     const labels = Object.entries({ __name__: "process_cpu", service_name: serviceOf(number), pod: `pod-${number % 3}` }).map(([name, value]) => ({ name, value }));
     const records = await this.run(
-      this.#encoder.encode({ tenant: this.tenant, labels, pprof: writer.finish(), folded: undefined, profileId: undefined, fallbackTimeNs: BigInt(timeMs) * 1_000_000n, idempotencyKey: undefined, nowMs: timeMs, ingest: undefined, settings: SETTINGS, generation: 0 }),
+      this.#encoder.encode({ tenant: this.tenant, labels, pprof: writer.finish(), format: undefined, profileId: undefined, fallbackTimeNs: BigInt(timeMs) * 1_000_000n, idempotencyKey: undefined, nowMs: timeMs, ingest: undefined, settings: SETTINGS, generation: 0 }),
     );
     const [record] = records.map(({ identity, tenant, service, timeMs: at, sampleCount, fingerprint, bytes }) => ({ identity: Uint8Array.from(identity), tenant, service, timeMs: at, sampleCount, fingerprint, bytes: Uint8Array.from(bytes) }));
     this.#encoder.release(records);

@@ -70,7 +70,7 @@ export class ReleaseWorld {
     writer.sample([writer.frame("work"), writer.frame("main")], [value]);
     const labels = [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }];
     const settings = { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW };
-    const records = await this.#encoder.encode({ tenant: TENANT, labels, pprof: writer.finish(), folded: undefined, profileId: undefined, fallbackTimeNs: 1n, idempotencyKey: undefined, nowMs: NOW_MS, ingest: undefined, settings, generation: 0 });
+    const records = await this.#encoder.encode({ tenant: TENANT, labels, pprof: writer.finish(), format: undefined, profileId: undefined, fallbackTimeNs: 1n, idempotencyKey: undefined, nowMs: NOW_MS, ingest: undefined, settings, generation: 0 });
     const { identity, tenant, timeMs, sampleCount, fingerprint, bytes, service: ofRecord } = records[0]!; // one sample, one label set
     const copy = { identity: Uint8Array.from(identity), tenant, service: ofRecord, timeMs, sampleCount, fingerprint, bytes: Uint8Array.from(bytes) };
     this.#encoder.release(records);

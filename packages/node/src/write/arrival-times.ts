@@ -25,7 +25,7 @@ const ARRIVALS_MAX = 32_768;
 const AGE_MAX_MS = 3_600_000;
 
 /** The parts of a push that are compared. */
-export type PushedContent = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest">;
+export type PushedContent = Pick<ArrivedProfile, "labels" | "pprof" | "format" | "ingest">;
 
 export type PushedNames = Pick<ArrivedProfile, "fallbackTimeMs" | "idempotencyKey" | "profileId">;
 
@@ -198,8 +198,8 @@ function otherName(name: string, content: string): string {
   return `${name}\0${content}`;
 }
 
-function contentOf({ labels, pprof, folded, ingest }: PushedContent): string {
-  const facts = [labels.map(({ name, value }) => [name, value]), folded, ingest];
+function contentOf({ labels, pprof, format, ingest }: PushedContent): string {
+  const facts = [labels.map(({ name, value }) => [name, value]), format, ingest];
   return textOf(createHash("sha256").update(JSON.stringify(facts)).update(pprof).digest());
 }
 

@@ -411,7 +411,7 @@ describe("writer: pushes without a clock", () => {
     const text: ArrivedProfile = {
       ...clockless({ idempotencyKey: "k" }),
       pprof: new TextEncoder().encode("main;work 5\n"),
-      folded: { mode: "groups", profile: profileOfAppName("cpu", 100) },
+      format: { kind: "folded", form: { mode: "groups", profile: profileOfAppName("cpu", 100) } },
     };
     expect(await keptAfter(text, text)).to.equal(1);
   });

@@ -250,7 +250,7 @@ export class Writer implements ProfileSink {
       tenant,
       labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
       pprof: profile.pprof,
-      folded: profile.folded,
+      format: profile.format,
       profileId: profile.profileId,
       fallbackTimeNs: BigInt(fallbackTimeMs) * 1_000_000n,
       idempotencyKey: profile.idempotencyKey,

@@ -1,0 +1,24 @@
+/**
+ * The formats that a body may have, other than pprof. To add one: its reader, in a file of its own, and a line in each of the two lists
+ * here. The API chooses the format and makes its form (api/src/write/ingest.ts).
+ */
+import type { FoldedText } from "../text/folded.ts";
+import { readFolded } from "./folded.ts";
+import type { FormatBody, FormatContext, FormatReader } from "./format.ts";
+
+/** Format -> how a body of it is to be read. */
+export interface BodyForms {
+  readonly folded: FoldedText;
+}
+
+const READERS: { readonly [Kind in keyof BodyForms]: FormatReader<BodyForms[Kind]> } = {
+  folded: readFolded,
+};
+
+export type BodyFormat = { readonly [Kind in keyof BodyForms]: { readonly kind: Kind; readonly form: BodyForms[Kind] } }[keyof BodyForms];
+
+/** Throws a refusal. */
+export function readFormat({ kind, form }: BodyFormat, body: Uint8Array, context: FormatContext): FormatBody {
+  const read = READERS[kind] as FormatReader<unknown>; // the table pairs each kind with the reader of its form
+  return read(body, form, context);
+}
