@@ -1,5 +1,6 @@
 /** The simulator itself: its histories repeat, they are worth something, and some hundred fresh ones hold. */
 import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -30,6 +31,21 @@ async function reportsOf(firstSeed, count, ...args) {
   return lines.map((line) => JSON.parse(line));
 }
 
+/**
+ * The first of the fresh seeds, drawn from the simulator and the product that it runs: every change of either draws others, and the same
+ * tree draws the same ones wherever it is tested, so that a seed that fails is found again.
+ */
+function freshSeed() {
+  const root = path.join(path.dirname(main), "../../..");
+  const folders = ["test/sim/src", ...readdirSync(path.join(root, "packages")).map((name) => `packages/${name}/src`)];
+  const hash = createHash("sha256");
+  for (const folder of folders.sort()) {
+    const files = readdirSync(path.join(root, folder), { recursive: true }).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"));
+    for (const file of files.sort()) hash.update(`${folder}/${file}\0`).update(readFileSync(path.join(root, folder, file))).update("\0");
+  }
+  return hash.digest().readUInt32LE() >>> 1;
+}
+
 describe("simulator", function () {
   this.timeout(300_000);
 
@@ -41,7 +57,7 @@ describe("simulator", function () {
   });
 
   it("300 fresh seeds hold, and their median history has acks, checked queries, flushes and faults enough", async () => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
+    const seed = freshSeed();
     const { lines, status } = await runSim("--seed", String(seed), "--seeds", "300", "--jobs", "2");
     const told = lines.join("\n");
     console.log(`        seeds from ${seed}: ${lines.find((line) => line.startsWith("median")) ?? ""}`);
@@ -59,7 +75,7 @@ describe("simulator", function () {
   });
 
   it("three nodes: 25 fresh seeds hold", async () => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
+    const seed = freshSeed();
     const { lines, status } = await runSim("--seed", String(seed), "--seeds", "25", "--jobs", "2", "--nodes", "3");
     console.log(`        seeds from ${seed}: ${lines.find((line) => line.startsWith("median")) ?? ""}`);
     expect(status, lines.join("\n")).to.equal(0);
