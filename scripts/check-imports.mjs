@@ -67,6 +67,7 @@ const ENGINES = [
   { name: "the S3 client", matches: /^(@aws-sdk|@smithy)\// },
   { name: "prom-client", matches: /^prom-client$/ },
   { name: "pino", matches: /^pino$/ },
+  { name: "zstd", matches: /^@bokuweb\/zstd-wasm$/ },
   { name: "@datadog/pprof", matches: /^@datadog\/pprof$/ },
   { name: "@pyroscope/nodejs", matches: /^@pyroscope\/nodejs$/ },
 ];

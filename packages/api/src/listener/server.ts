@@ -129,7 +129,7 @@ export class ApiServer {
   #isStopping = false;
 
   /** `listenAddress`: the address that `options.host` resolved to. */
-  constructor(options: ApiServerOptions, listenAddress: string, { compression = threadPoolCompression, onEndedInStop, ...modules }: ApiServerModules & ApiServerHooks) {
+  constructor(options: ApiServerOptions, listenAddress: string, { compression = threadPoolCompression(), onEndedInStop, ...modules }: ApiServerModules & ApiServerHooks) {
     this.#options = options;
     this.limits = serverLimits(options);
     this.#clock = modules.clock;
