@@ -300,6 +300,21 @@ describe("links between members", () => {
     expect(await failedDials()).to.equal(12);
   });
 
+  it("redial: a member that could not be reached and then dialled this node itself is dialled at once when that link ends, and the dial is waited for", async () => {
+    const rig = LinkRig.inMemory();
+    const [a, b] = [await rig.start("a"), await rig.start("b")];
+    await b.links.stop();
+    for (let i = 0; i < 5; i++) {
+      await a.links.linkTo("b").catch(() => undefined);
+      await turns();
+      rig.clock.advance(3000);
+    }
+    const again = await rig.start("b");
+    await again.links.connect(a.address, never);
+    a.links.close("b", "over");
+    expect((await a.links.linkTo("b")).peer).to.include({ name: "b", bootId: "boot-3" });
+  });
+
   it("stop: links close, and nothing is left on the clock", async () => {
     const rig = LinkRig.inMemory();
     const [a, b] = [await rig.start("a"), await rig.start("b")];
