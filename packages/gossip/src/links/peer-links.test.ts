@@ -315,6 +315,22 @@ describe("links between members", () => {
     expect((await a.links.linkTo("b")).peer).to.include({ name: "b", bootId: "boot-3" });
   });
 
+  it("redial: a dial that gets no answer hands out the link that the member dialled itself meanwhile, from another address", async () => {
+    const rig = LinkRig.inMemory();
+    const oldAddress = "10.0.0.1:9";
+    const [a, b] = [await rig.start("a", { modules: { addressOf: () => oldAddress } }), await rig.start("b")];
+    rig.network.cut(a.address, oldAddress);
+    const got: string[] = [];
+    b.links.onMessage((from, message) => got.push(`${from.name} ${Buffer.from(message).toString()}`));
+    const linked = a.links.linkTo("b");
+    a.links.send("b", Buffer.from("x"));
+    await b.links.connect(a.address, never);
+    rig.clock.advance(5000);
+    expect((await linked).peer).to.include({ name: "b" });
+    await turns();
+    expect(got).to.deep.equal(["a x"]);
+  });
+
   it("stop: links close, and nothing is left on the clock", async () => {
     const rig = LinkRig.inMemory();
     const [a, b] = [await rig.start("a"), await rig.start("b")];
