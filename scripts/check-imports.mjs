@@ -44,7 +44,7 @@ const ROOMS = {
   profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "jfr", "formats", "record", "graph", "scan"],
   head: ["entries", "store", "disk", "state", "recovery"],
   block: ["bucket", "segment", "listing", "catalog", "objects"],
-  api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
+  api: ["proto", "print", "ports", "bodies", "rpc", "read", "write", "admin", "listener"],
   gossip: ["items", "table", "membership", "links", "libp2p"],
   node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "config", ".", "cli"],
 };
@@ -67,6 +67,7 @@ const ENGINES = [
   { name: "the S3 client", matches: /^(@aws-sdk|@smithy)\// },
   { name: "prom-client", matches: /^prom-client$/ },
   { name: "pino", matches: /^pino$/ },
+  { name: "zstd", matches: /^@bokuweb\/zstd-wasm$/ },
   { name: "@datadog/pprof", matches: /^@datadog\/pprof$/ },
   { name: "@pyroscope/nodejs", matches: /^@pyroscope\/nodejs$/ },
 ];

@@ -40,7 +40,7 @@ export function realWorld(config: Config, load: (fileText: string) => Config): W
       setV8Flags(plan); // a thread's heap reads some of them when it is made
       return nodeThreads;
     },
-    compression: threadPoolCompression,
+    compression: threadPoolCompression(),
     machine: { coreCount: availableParallelism(), memoryBytes: memoryLimitBytes(), openFilesMax: openFilesLimit(), firstAddress: firstAddress() },
     buildInfo: readBuildInfo(),
     formats: formatsOfBuild(),

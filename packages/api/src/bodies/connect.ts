@@ -1,6 +1,6 @@
 /**
  * Connect's unary protocol on the server side: a POST with one message, answered with one message, in JSON or binary by Content-Type.
- * Errors are `{"code","message"}` in JSON for both. Streaming, gRPC and gRPC-Web are not supported.
+ * Errors are `{"code","message"}` in JSON for both. Other protocols are adapters around it (rpc/protocols.ts).
  *
  * What must stay true: a message is never larger than `bodyBytesMax`, compressed or not. A request ends at the time limit that its client
  * set (`Connect-Timeout-Ms`), even where the handler ignores its signal.
@@ -8,6 +8,7 @@
  * Push has a handler of its own (`push.ts`), which shares the content types and the client's time limit with this file.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
+import { contentCodingOf } from "../ports/content-coding.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { inflateBody } from "./inflate.ts";
 import { JSON_MESSAGE_BYTES_MAX } from "../proto/json-bounds.ts";
@@ -67,7 +68,7 @@ export type Codec = "json" | "proto";
 /** The reply to an unknown content type. */
 export const CONTENT_TYPE_UNKNOWN: ApiReply = {
   status: 415,
-  headers: { "accept-post": "application/json, application/json; charset=utf-8, application/proto" },
+  headers: { "accept-post": "application/json, application/json; charset=utf-8, application/proto, application/grpc-web, application/grpc" },
   body: "",
 };
 
@@ -92,18 +93,11 @@ async function run<Request extends object, Response extends object>(
   return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }
 
-async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint8Array> {
-  const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-  if (encoding !== "identity" && encoding !== "" && encoding !== "gzip") {
-    throw new CodedError({
-      code: "CONTENT_ENCODING_UNKNOWN",
-      kind: "unimplemented",
-      message: `content encoding ${JSON.stringify(encoding.slice(0, 100))} is not supported: send gzip or none`,
-    });
-  }
+export async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint8Array> {
+  const coding = contentCodingOf(request);
   const body = await request.body(bodyBytesMax);
-  if (encoding !== "gzip" || body.length === 0) return body;
-  return inflateBody(body, { sizeBytesMax: bodyBytesMax, advice: "the most that a request of this kind may have: send a smaller one" }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
+  if (coding === undefined || body.length === 0) return body;
+  return inflateBody(body, { coding, sizeBytesMax: bodyBytesMax, advice: "the most that a request of this kind may have: send a smaller one" }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
 }
 
 function encodeReply<Response extends object>(schema: MessageSchema<Response>, codec: Codec, answer: UnaryAnswer<Response>): ApiReply {

@@ -1,14 +1,18 @@
-import { gzipSync } from "node:zlib";
+import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
+import { compress, init } from "@bokuweb/zstd-wasm";
 import { CodedError, MemoryBudget } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { inflateBody } from "./inflate.ts";
 import { threadPoolCompression } from "../ports/compression.ts";
+import type { ContentCoding } from "../ports/content-coding.ts";
 import type { Caller } from "../ports/ports.ts";
 import { RequestMemory } from "../ports/request-memory.ts";
+import { zstdFrame, zstdFrameOfSize } from "../testing/zstd-frames.ts";
 
 const MIB = 2 ** 20;
 const WAIT_MS = 5000;
+const compression = threadPoolCompression();
 const WAITING_CALLER: Caller = { throwIfAborted: () => {} };
 
 interface Rig {
@@ -23,8 +27,14 @@ function rig(bytesMax: number): Rig {
   return { budget, clock, open: () => new RequestMemory(budget) };
 }
 
-function inflate(gzip: Uint8Array, memory: RequestMemory, { sizeBytesMax = 100 * MIB, caller = WAITING_CALLER } = {}): Promise<Uint8Array> {
-  return inflateBody(gzip, { sizeBytesMax, advice: "send less" }, { memory, caller, compression: threadPoolCompression });
+interface InflateCall {
+  readonly coding?: ContentCoding;
+  readonly sizeBytesMax?: number;
+  readonly caller?: Caller;
+}
+
+function inflate(bytes: Uint8Array, memory: RequestMemory, { coding = "gzip", sizeBytesMax = 100 * MIB, caller = WAITING_CALLER }: InflateCall = {}): Promise<Uint8Array> {
+  return inflateBody(bytes, { coding, sizeBytesMax, advice: "send less" }, { memory, caller, compression });
 }
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
@@ -131,5 +141,86 @@ describe("inflated bodies", () => {
     };
     expect(await codeOf(inflate(gzipSync(new Uint8Array(20 * MIB)), open(), { caller }))).to.equal("CLIENT_GONE");
     expect(pieceCount).to.equal(3);
+  });
+});
+
+const RANDOMISH = Uint8Array.from({ length: 700_000 }, (_, i) => (i * i * 31) >> 7);
+
+describe("inflated bodies: deflate", () => {
+  it("are complete in zlib's format and raw, small and large, and hold their memory until the request ends", async () => {
+    for (const deflate of [deflateSync, deflateRawSync]) {
+      for (const sizeBytes of [1, 1000, 256 * 1024 + 1, 700_000]) {
+        const { budget, open } = rig(16 * MIB);
+        const bytes = RANDOMISH.subarray(0, sizeBytes);
+        const memory = open();
+        expect(Buffer.compare(await inflate(deflate(bytes), memory, { coding: "deflate" }), bytes), `${deflate.name} ${sizeBytes}`).to.equal(0);
+        expect(budget.bytes).to.be.at.least(sizeBytes);
+        memory.release();
+        expect(budget.bytes).to.equal(0);
+      }
+    }
+  });
+
+  it("a bomb is refused at its limit, or where there is no memory left", async () => {
+    const { budget, open } = rig(8 * MIB);
+    const bomb = deflateSync(new Uint8Array(40 * MIB));
+    expect(await codeOf(inflate(bomb, open(), { coding: "deflate", sizeBytesMax: 2 * MIB }))).to.equal("BODY_TOO_LARGE");
+    const codes = await Promise.all([open(), open(), open()].map((memory) => codeOf(inflate(bomb, memory, { coding: "deflate" }))));
+    expect(codes).to.satisfy((all: string[]) => all.every((code) => code === "BODIES_TOO_MANY" || code === "BODY_TOO_LARGE"));
+    expect(budget.bytes).to.be.at.most(8 * MIB);
+  });
+
+  it("one that is truncated, is something else, or goes on after its end is refused", async () => {
+    const { open } = rig(16 * MIB);
+    const whole = deflateSync(RANDOMISH);
+    for (const torn of [whole.subarray(0, 5000), Buffer.from("no deflate at all"), Buffer.concat([whole, Buffer.from("more")]), Buffer.concat([deflateRawSync(RANDOMISH), Buffer.from("more")])]) {
+      expect(await codeOf(inflate(torn, open(), { coding: "deflate" }))).to.equal("CONTENT_ENCODING_TORN");
+    }
+  });
+});
+
+describe("inflated bodies: zstd", () => {
+  before(init);
+
+  it("are complete with and without their size, of one frame and of several, and hold twice their memory until the request ends", async () => {
+    const { budget, open } = rig(64 * MIB);
+    const parts = [RANDOMISH.subarray(0, 100_000), { byte: 7, count: 60_000 }, RANDOMISH.subarray(0, 3)];
+    const ofParts = Buffer.concat([RANDOMISH.subarray(0, 100_000), Buffer.alloc(60_000, 7), RANDOMISH.subarray(0, 3)]);
+    for (const [sent, bytes] of [
+      [compress(RANDOMISH), RANDOMISH],
+      [compress(RANDOMISH.subarray(0, 1)), RANDOMISH.subarray(0, 1)],
+      [zstdFrame(parts), ofParts],
+      [Buffer.concat([compress(RANDOMISH), zstdFrame(parts)]), Buffer.concat([RANDOMISH, ofParts])],
+      [compress(new Uint8Array(9 * MIB)), new Uint8Array(9 * MIB)],
+    ] as const) {
+      const memory = open();
+      expect(Buffer.compare(await inflate(sent, memory, { coding: "zstd" }), bytes)).to.equal(0);
+      expect(budget.bytes).to.be.at.least(2 * bytes.length);
+      memory.release();
+      expect(budget.bytes).to.equal(0);
+    }
+  });
+
+  it("a bomb is refused by what it says, or where it says nothing at its limit, or where there is no memory left", async () => {
+    const { budget, open } = rig(8 * MIB);
+    const bomb = zstdFrame(Array.from({ length: 400 }, () => ({ byte: 0, count: 128 * 1024 })));
+    expect(bomb.length).to.be.below(2000);
+    expect(await codeOf(inflate(zstdFrameOfSize(2 ** 40, RANDOMISH.subarray(0, 100)), open(), { coding: "zstd" }))).to.equal("BODY_TOO_LARGE");
+    expect(await codeOf(inflate(compress(new Uint8Array(4 * MIB)), open(), { coding: "zstd", sizeBytesMax: 2 * MIB }))).to.equal("BODY_TOO_LARGE");
+    expect(budget.bytes).to.equal(0);
+    expect(await codeOf(inflate(bomb, open(), { coding: "zstd", sizeBytesMax: MIB }))).to.equal("BODY_TOO_LARGE");
+    const codes = await Promise.all([open(), open(), open()].map((memory) => codeOf(inflate(bomb, memory, { coding: "zstd" }))));
+    expect(codes).to.satisfy((all: string[]) => all.every((code) => code === "BODIES_TOO_MANY" || code === "BODY_TOO_LARGE"));
+    expect(budget.bytes).to.be.at.most(8 * MIB);
+  });
+
+  it("one that is truncated at any byte, is something else, says a wrong size, or goes on after its end is refused", async () => {
+    const { open } = rig(64 * MIB);
+    const whole = compress(RANDOMISH.subarray(0, 300));
+    for (let length = 1; length < whole.length; length += 7) expect(await codeOf(inflate(whole.subarray(0, length), open(), { coding: "zstd" })), String(length)).to.equal("CONTENT_ENCODING_TORN");
+    for (const torn of [Buffer.from("no zstd at all, not at all"), Buffer.concat([whole, Buffer.from("more")]), zstdFrameOfSize(200, RANDOMISH.subarray(0, 100))]) {
+      expect(await codeOf(inflate(torn, open(), { coding: "zstd" }))).to.equal("CONTENT_ENCODING_TORN");
+    }
+    expect((await inflate(whole, open(), { coding: "zstd" })).length, "the thread goes on").to.equal(300);
   });
 });

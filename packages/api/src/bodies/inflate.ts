@@ -1,19 +1,25 @@
 /**
- * Decompresses a gzip body within bounds. The memory for the result is taken before decompression starts, so that bodies that grow a
- * thousandfold hold no more memory together than any others.
+ * Decompresses bodies within bounds, by their Content-Encoding. The memory for the result is taken before decompression starts, so that
+ * bodies that grow a thousandfold hold no more memory together than any others.
  *
- *   trailer says more than the bound      refused (413), nothing is decompressed
- *   trailer says it fits                  waits for memory for all of it, then decompresses
- *   it decompresses to more than that     another member follows, or the trailer lies: takes more memory at once, or is refused (503)
+ *   it says more than the bound            refused (413), nothing is decompressed: gzip says it in its trailer, zstd in its first frame's header
+ *   it says that it fits                   waits for memory for all of it, then decompresses
+ *   it says nothing (deflate, some zstd)   waits for memory for a guess, then decompresses
+ *   it decompresses to more than that      another member or frame follows, or it lies: takes more memory at once, or is refused (503)
  *
- * Decompression runs on zlib's thread pool. A large body is done in pieces and stops as soon as it is given up.
+ * zlib runs on its thread pool, zstd on a thread of its own. A large zlib body is done in pieces and stops as soon as it is given up.
  */
-import { claimedInflatedBytes, CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf } from "@pyromesh/base";
+import { isTornStream } from "../ports/compression.ts";
 import type { Compression } from "../ports/compression.ts";
+import type { ContentCoding } from "../ports/content-coding.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
+import { zstdContentSize } from "../ports/zstd.ts";
 
 interface InflateOptions {
+  /** Absent: gzip. */
+  readonly coding?: ContentCoding | undefined;
   /** Beyond it BODY_TOO_LARGE (413). */
   readonly sizeBytesMax: number;
   /** The end of the refusal that begins "the body decompresses to more than N bytes": which limit it is, and what to do. */
@@ -35,30 +41,74 @@ const AT_ONCE_BYTES_MAX = 4 * 2 ** 20;
 const PIECE_BYTES = 256 * 2 ** 10;
 
 /** Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
-export async function inflateBody(gzip: Uint8Array, options: InflateOptions, modules: InflateModules): Promise<Uint8Array> {
-  const { compression, memory } = modules;
-  const bounded = boundsOf(options, memory);
-  const claimedBytes = claimedInflatedBytes(gzip);
-  if (claimedBytes > bounded.sizeBytesMax) throw tooLarge(bounded);
-  await memory.take(claimedBytes);
+export async function inflateBody(bytes: Uint8Array, options: InflateOptions, modules: InflateModules): Promise<Uint8Array> {
+  const coding = options.coding ?? "gzip";
   try {
-    const inflated = claimedBytes <= AT_ONCE_BYTES_MAX ? await compression.gunzip(gzip, claimedBytes) : undefined;
-    return inflated ?? (await inflateInPieces(gzip, claimedBytes, bounded, modules));
+    return await DECODERS[coding](bytes, options, modules);
   } catch (thrown) {
-    throw isOfZlib(thrown) ? torn(thrown) : thrown;
+    throw isTornStream(thrown) ? torn(coding, thrown) : thrown;
   }
 }
 
+type Decoder = (bytes: Uint8Array, options: InflateOptions, modules: InflateModules) => Promise<Uint8Array>;
+
+const DECODERS: Readonly<Record<ContentCoding, Decoder>> = {
+  async gzip(bytes, options, modules) {
+    if (!isGzip(bytes)) throw torn("gzip", new Error("it does not begin as one"));
+    const { compression, memory } = modules;
+    const bounded = boundsOf(options, memory.bytesMax);
+    const claimedBytes = claimedInflatedBytes(bytes);
+    if (claimedBytes > bounded.sizeBytesMax) throw tooLarge(bounded);
+    await memory.take(claimedBytes);
+    const inflated = claimedBytes <= AT_ONCE_BYTES_MAX ? await compression.gunzip(bytes, claimedBytes) : undefined;
+    return inflated ?? (await inflateInPieces((onPiece) => compression.gunzipInPieces(bytes, PIECE_BYTES, onPiece), claimedBytes, bounded, modules));
+  },
+
+  async deflate(bytes, options, modules) {
+    const bounded = boundsOf(options, modules.memory.bytesMax);
+    const guessedBytes = guessOf(bytes, bounded);
+    await modules.memory.take(guessedBytes);
+    return inflateInPieces((onPiece) => modules.compression.inflateInPieces(bytes, PIECE_BYTES, onPiece), guessedBytes, bounded, modules);
+  },
+
+  /** In one call: a body that turns out larger is begun again with more room. Its thread holds the body and the result once more, hence twice the memory. */
+  async zstd(bytes, options, { compression, memory, caller }) {
+    const bounded = boundsOf(options, Math.floor(memory.bytesMax / 2));
+    const claimedBytes = zstdContentSize(bytes);
+    if (claimedBytes !== undefined && claimedBytes > bounded.sizeBytesMax) throw tooLarge(bounded);
+    let roomBytes = claimedBytes ?? guessOf(bytes, bounded);
+    await memory.take(2 * roomBytes);
+    for (;;) {
+      const result = await compression.unzstd(bytes, roomBytes);
+      if (result !== undefined) return result;
+      if (roomBytes >= bounded.sizeBytesMax) throw tooLarge(bounded);
+      caller.throwIfAborted();
+      const largerBytes = Math.min(bounded.sizeBytesMax, Math.max(roomBytes * GROWTH, PIECE_BYTES));
+      if (!memory.tryTake(2 * (largerBytes - roomBytes))) throw noMemoryLeft();
+      roomBytes = largerBytes;
+    }
+  },
+};
+
+/** Where a body does not say what it decompresses to: most profiles compress to a quarter or less. */
+const GROWTH = 4;
+
+function guessOf(bytes: Uint8Array, { sizeBytesMax }: InflateOptions): number {
+  return Math.min(sizeBytesMax, Math.max(bytes.length * GROWTH, PIECE_BYTES));
+}
+
 /** The memory for one body may be smaller than the limit of the request. */
-function boundsOf(options: InflateOptions, { bytesMax }: UnpackMemory): InflateOptions {
+function boundsOf(options: InflateOptions, bytesMax: number): InflateOptions {
   if (options.sizeBytesMax <= bytesMax) return options;
   return { sizeBytesMax: bytesMax, advice: "which is what this node's memory allows of one body: send less at once, or give the node more memory" };
 }
 
-async function inflateInPieces(gzip: Uint8Array, claimedBytes: number, options: InflateOptions, { memory, caller, compression }: InflateModules): Promise<Uint8Array> {
-  let bytes = new Uint8Array(claimedBytes);
+type InPieces = (onPiece: (piece: Uint8Array) => void) => Promise<void>;
+
+async function inflateInPieces(run: InPieces, expectedBytes: number, options: InflateOptions, { memory, caller }: InflateModules): Promise<Uint8Array> {
+  let bytes = new Uint8Array(expectedBytes);
   let length = 0;
-  await compression.gunzipInPieces(gzip, PIECE_BYTES, (piece) => {
+  await run((piece) => {
     caller.throwIfAborted();
     const neededBytes = length + piece.length;
     if (neededBytes > options.sizeBytesMax) throw tooLarge(options);
@@ -77,10 +127,14 @@ async function inflateInPieces(gzip: Uint8Array, claimedBytes: number, options: 
 function growthTo(neededBytes: number, haveBytes: number, sizeBytesMax: number, memory: UnpackMemory): number {
   const sizeBytes = Math.min(sizeBytesMax, Math.max(neededBytes, haveBytes * 2, PIECE_BYTES));
   if (memory.tryTake(sizeBytes)) return sizeBytes;
-  throw new CodedError({
+  throw noMemoryLeft();
+}
+
+function noMemoryLeft(): CodedError {
+  return new CodedError({
     code: "BODIES_TOO_MANY",
     kind: "unavailable",
-    message: "the body decompresses to more than its gzip trailer says, and this node has no memory left for it: try again in a second, or send it as one gzip member",
+    message: "the body decompresses to more than it says, and this node has no memory left for it: try again in a second, or send it as one gzip member",
   });
 }
 
@@ -88,11 +142,6 @@ function tooLarge({ sizeBytesMax, advice }: InflateOptions): CodedError {
   return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body decompresses to more than ${sizeBytesMax} bytes, ${advice}`, details: { sizeBytesMax } });
 }
 
-/** True for an error of zlib: these have a numeric `errno` and a code that begins with `Z_`. */
-function isOfZlib(thrown: unknown): boolean {
-  return thrown instanceof Error && typeof (thrown as NodeJS.ErrnoException).errno === "number" && String((thrown as NodeJS.ErrnoException).code).startsWith("Z_");
-}
-
-function torn(cause: unknown): CodedError {
-  return invalidArgument("CONTENT_ENCODING_TORN", `the body is not a complete gzip stream, which its Content-Encoding says it is: ${messageOf(cause)}`, cause);
+function torn(coding: ContentCoding, cause: unknown): CodedError {
+  return invalidArgument("CONTENT_ENCODING_TORN", `the body is not a complete ${coding} stream, which its Content-Encoding says it is: ${messageOf(cause)}`, cause);
 }

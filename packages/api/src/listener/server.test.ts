@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { request as httpRequest } from "node:http";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { deflateSync, gunzipSync, gzipSync } from "node:zlib";
 import { Metrics, silentLogger } from "@pyromesh/base";
 import { unavailable } from "@pyromesh/base";
 import { expect } from "chai";
@@ -8,6 +8,7 @@ import { applyClientTimeout } from "../bodies/connect.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { route } from "../ports/route.ts";
 import { HttpListener } from "./http-listener.ts";
+import { zstdFrame } from "../testing/zstd-frames.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
 import { WatchedHandler } from "../testing/watched-handler.ts";
@@ -339,7 +340,7 @@ describe("server", () => {
       expect(await binary(new Uint8Array(Array.from({ length: 65_537 }, () => empty).flat()))).to.match(/^400 .*more than 65536 items/);
     });
 
-    it("gzip is decompressed within bounds; another encoding is 501", async () => {
+    it("gzip, zstd and deflate are decompressed within bounds; another encoding is 501", async () => {
       await open();
       const rpc = (body: Uint8Array, encoding: string): Promise<Response> =>
         fetch(`${api.url}/querier.v1.QuerierService/LabelNames`, {
@@ -348,6 +349,8 @@ describe("server", () => {
           body: new Uint8Array(body),
         });
       expect((await rpc(gzipSync(JSON.stringify(RANGE)), "gzip")).status).to.equal(200);
+      expect((await rpc(deflateSync(JSON.stringify(RANGE)), "deflate")).status).to.equal(200);
+      expect((await rpc(zstdFrame([Buffer.from(JSON.stringify(RANGE))]), "zstd")).status).to.equal(200);
       expect((await rpc(gzipSync(JSON.stringify(RANGE)).subarray(0, 20), "gzip")).status).to.equal(400);
       expect((await rpc(gzipSync(new Uint8Array(2 * 1024 * 1024)), "gzip")).status).to.equal(413);
       expect((await rpc(gzipSync("[".repeat(500_000)), "gzip")).status, "small enough, and too deep").to.equal(400);

@@ -1,7 +1,12 @@
-/** gzip and gunzip beside the thread that asks: on Node.js' thread pool, or where a simulator says when each one is done. */
+/**
+ * Compression and decompression beside the thread that asks: on Node.js' thread pool, zstd on a thread of its own, or where a simulator says
+ * when each one is done.
+ */
 import { promisify } from "node:util";
-import { createGunzip, gunzip, gzip } from "node:zlib";
-import type { InputType, ZlibOptions } from "node:zlib";
+import { createGunzip, createInflate, createInflateRaw, gunzip, gzip } from "node:zlib";
+import type { Gunzip, Inflate, InflateRaw, InputType, ZlibOptions } from "node:zlib";
+import { ZstdTorn } from "./zstd.ts";
+import { ZstdThread } from "./zstd-thread.ts";
 
 export interface Compression {
   /** `sizeBytesMax`: rejects where the result would be larger. Absent: no bound. */
@@ -16,37 +21,73 @@ export interface Compression {
    * gzip stream.
    */
   gunzipInPieces(bytes: Uint8Array, pieceBytes: number, onPiece: (piece: Uint8Array) => void): Promise<void>;
+  /** The same for deflate: in zlib's format, or raw, as some clients send it. Rejects bytes after its end too. */
+  inflateInPieces(bytes: Uint8Array, pieceBytes: number, onPiece: (piece: Uint8Array) => void): Promise<void>;
+  /** Undefined where the result is larger than `sizeBytesMax`. Rejects bytes that are not a complete zstd stream. */
+  unzstd(bytes: Uint8Array, sizeBytesMax: number): Promise<Uint8Array | undefined>;
 }
 
-export const threadPoolCompression: Compression = {
-  gzip: (bytes, { level, sizeBytesMax } = {}) => gzipAsync(bytes, { ...(level !== undefined && { level }), ...(sizeBytesMax !== undefined && { maxOutputLength: sizeBytesMax }) }),
+/** Nothing runs until it is asked for: the thread for zstd starts with the first such body. */
+export function threadPoolCompression(): Compression {
+  const zstd = new ZstdThread();
+  return {
+    gzip: (bytes, { level, sizeBytesMax } = {}) => gzipAsync(bytes, { ...(level !== undefined && { level }), ...(sizeBytesMax !== undefined && { maxOutputLength: sizeBytesMax }) }),
+    gunzip: gunzipInto,
+    gunzipInPieces: (bytes, pieceBytes, onPiece) => inPieces(createGunzip({ chunkSize: pieceBytes }), bytes, onPiece),
+    inflateInPieces: (bytes, pieceBytes, onPiece) =>
+      inPieces(isZlib(bytes) ? createInflate({ chunkSize: pieceBytes }) : createInflateRaw({ chunkSize: pieceBytes }), bytes, onPiece),
+    unzstd: (bytes, sizeBytesMax) => zstd.unzstd(bytes, sizeBytesMax),
+  };
+}
 
-  gunzip: (bytes, sizeBytes) =>
-    new Promise((resolve, reject) => {
-      // One byte more than needed: zlib allocates another buffer when one is full, only to find the end.
-      gunzip(bytes, { maxOutputLength: Math.max(1, sizeBytes), chunkSize: Math.max(CHUNK_BYTES_MIN, sizeBytes + 1) }, (error, inflated) => {
-        if (error === null) resolve(inflated);
-        else if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") resolve(undefined); // Node.js' code for maxOutputLength
-        else reject(error);
-      });
-    }),
+/** True for the error with which these reject bytes that are no complete stream. */
+export function isTornStream(thrown: unknown): boolean {
+  return thrown instanceof ZstdTorn || thrown instanceof DeflateTrailing || isOfZlib(thrown);
+}
 
-  gunzipInPieces: (bytes, pieceBytes, onPiece) =>
-    new Promise((resolve, reject) => {
-      const stream = createGunzip({ chunkSize: pieceBytes });
-      stream.on("data", (piece: Uint8Array) => {
-        try {
-          onPiece(piece);
-        } catch (thrown) {
-          stream.destroy();
-          reject(thrown as Error);
-        }
-      });
-      stream.on("end", () => resolve());
-      stream.on("error", reject);
-      stream.end(bytes);
-    }),
-};
+/** The header of zlib's format (RFC 1950): method 8, a window of 32 KiB at most, and a check. Raw deflate begins so only with padding that is not zero. */
+export function isZlib(bytes: Uint8Array): boolean {
+  const [method = 0, flags = 0] = bytes;
+  return (method & 0x0f) === 8 && method >> 4 <= 7 && (method * 256 + flags) % 31 === 0;
+}
+
+class DeflateTrailing extends Error {}
+
+function gunzipInto(bytes: Uint8Array, sizeBytes: number): Promise<Uint8Array | undefined> {
+  return new Promise((resolve, reject) => {
+    // One byte more than needed: zlib allocates another buffer when one is full, only to find the end.
+    gunzip(bytes, { maxOutputLength: Math.max(1, sizeBytes), chunkSize: Math.max(CHUNK_BYTES_MIN, sizeBytes + 1) }, (error, inflated) => {
+      if (error === null) resolve(inflated);
+      else if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") resolve(undefined); // Node.js' code for maxOutputLength
+      else reject(error);
+    });
+  });
+}
+
+function inPieces(stream: Gunzip | Inflate | InflateRaw, bytes: Uint8Array, onPiece: (piece: Uint8Array) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.on("data", (piece: Uint8Array) => {
+      try {
+        onPiece(piece);
+      } catch (thrown) {
+        stream.destroy();
+        reject(thrown as Error);
+      }
+    });
+    stream.on("end", () => {
+      // Bytes after the last member of a gzip are an error of zlib; those after deflate it leaves unread.
+      if (stream.bytesWritten < bytes.length) reject(new DeflateTrailing(`${bytes.length - stream.bytesWritten} bytes follow its end`));
+      else resolve();
+    });
+    stream.on("error", reject);
+    stream.end(bytes);
+  });
+}
+
+/** True for an error of zlib: these have a numeric `errno` and a code that begins with `Z_`. */
+function isOfZlib(thrown: unknown): boolean {
+  return thrown instanceof Error && typeof (thrown as NodeJS.ErrnoException).errno === "number" && String((thrown as NodeJS.ErrnoException).code).startsWith("Z_");
+}
 
 const gzipAsync = promisify<InputType, ZlibOptions, Uint8Array>(gzip);
 

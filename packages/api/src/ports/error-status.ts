@@ -4,6 +4,7 @@
  */
 import { CodedError, unreachable } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
+import { CODINGS_ACCEPTED } from "./content-coding.ts";
 import type { ApiReply } from "./http.ts";
 
 /** The reply for every route that has no status codes of its own. */
@@ -16,6 +17,7 @@ export function errorReplyWith(status: number, thrown: unknown): ApiReply {
   const headers: Record<string, string> = { "content-type": "application/json" };
   const retryAfter = retryAfterOf(status, thrown);
   if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
+  if (thrown instanceof CodedError && thrown.code === "CONTENT_ENCODING_UNKNOWN") headers["accept-encoding"] = CODINGS_ACCEPTED;
   // The caller may send the query again with `X-Pyromesh-Partial: allow` and get an answer.
   if (thrown instanceof CodedError && thrown.details["canBePartial"] === true) headers["x-pyromesh-partial"] = "possible";
   return { status, headers, body: JSON.stringify({ code: kindOf(thrown), message: publicMessageOf(thrown) }), error: thrown };
@@ -33,6 +35,7 @@ function retryAfterOf(status: number, thrown: unknown): string | undefined {
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   BODY_TOO_LARGE: 413,
   BODY_READ_FAILED: 408,
+  GRPC_NEEDS_HTTP2: 505,
 };
 
 export function httpStatusOf(thrown: unknown): number {
@@ -78,7 +81,7 @@ export function kindOf(thrown: unknown): ErrorKind {
 }
 
 /** What the caller may read: the message of a coded error. Of any other error the caller learns only that it happened. */
-function publicMessageOf(thrown: unknown): string {
+export function publicMessageOf(thrown: unknown): string {
   if (thrown instanceof CodedError) return thrown.message;
   switch (kindOf(thrown)) {
     case "canceled":

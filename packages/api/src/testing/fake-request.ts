@@ -5,6 +5,7 @@ import { threadPoolCompression } from "../ports/compression.ts";
 import type { ApiRequest } from "../ports/http.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 
+const COMPRESSION = threadPoolCompression();
 const AMPLE: UnpackMemory = { bytesMax: Infinity, take: () => Promise.resolve(), tryTake: () => true };
 
 export function fakeRequest(init: {
@@ -28,7 +29,7 @@ export function fakeRequest(init: {
     signal,
     caller: signal,
     unpackMemory: init.unpackMemory ?? AMPLE,
-    compression: threadPoolCompression,
+    compression: COMPRESSION,
     endAfter: () => {},
     reserveReply: () => Promise.resolve(),
     body(sizeBytesMax) {

@@ -1,6 +1,8 @@
 /** Compression on the thread that asks. Each step runs when `deliver` runs it. */
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync, inflateRawSync, inflateSync } from "node:zlib";
+import { isZlib } from "../ports/compression.ts";
 import type { Compression } from "../ports/compression.ts";
+import { loadZstd } from "../ports/zstd.ts";
 import type { Deliver } from "./memory-network.ts";
 
 export function inPlaceCompression(deliver: Deliver): Compression {
@@ -14,6 +16,10 @@ export function inPlaceCompression(deliver: Deliver): Compression {
         }
       });
     });
+  const inPieces = async (inflate: () => Uint8Array, pieceBytes: number, onPiece: (piece: Uint8Array) => void): Promise<void> => {
+    const inflated = await later(inflate);
+    for (let at = 0; at < inflated.length; at += pieceBytes) await later(() => onPiece(inflated.subarray(at, at + pieceBytes)));
+  };
   return {
     gzip: (bytes, { level, sizeBytesMax } = {}) =>
       later(() => gzipSync(bytes, { ...(level !== undefined && { level }), ...(sizeBytesMax !== undefined && { maxOutputLength: sizeBytesMax }) })),
@@ -22,9 +28,11 @@ export function inPlaceCompression(deliver: Deliver): Compression {
         const inflated = gunzipSync(bytes);
         return inflated.length > Math.max(1, sizeBytes) ? undefined : inflated;
       }),
-    async gunzipInPieces(bytes, pieceBytes, onPiece) {
-      const inflated = await later(() => gunzipSync(bytes));
-      for (let at = 0; at < inflated.length; at += pieceBytes) await later(() => onPiece(inflated.subarray(at, at + pieceBytes)));
+    gunzipInPieces: (bytes, pieceBytes, onPiece) => inPieces(() => gunzipSync(bytes), pieceBytes, onPiece),
+    inflateInPieces: (bytes, pieceBytes, onPiece) => inPieces(() => (isZlib(bytes) ? inflateSync(bytes) : inflateRawSync(bytes)), pieceBytes, onPiece),
+    async unzstd(bytes, sizeBytesMax) {
+      const unzstd = await loadZstd();
+      return later(() => unzstd(bytes, sizeBytesMax));
     },
   };
 }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { deflateRawSync, deflateSync, gunzipSync, gzipSync } from "node:zlib";
 import { CodedError, invalidArgument, Metrics, unavailable } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import { DEFAULT_PROFILE_LIMITS, readFormat } from "@pyromesh/profile";
@@ -16,6 +16,7 @@ import { PushCounts } from "./push-counts.ts";
 import { PushGate } from "./push-gate.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "../testing/fake-request.ts";
+import { zstdFrame } from "../testing/zstd-frames.ts";
 import { FakeSink } from "../testing/fake-sink.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
@@ -240,6 +241,41 @@ describe("ingest", () => {
       expect([reply.status, errorOf(reply).code]).to.deep.equal([422, "unknown"]);
       expect(errorOf(reply).message).to.contain('line 1 ends in "three"');
       expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 11');
+    });
+  });
+
+  describe("content encodings", () => {
+    const TEXT = "main;work 3\nmain;idle 1\n";
+    const ENCODED: Readonly<Record<string, readonly Uint8Array[]>> = {
+      gzip: [gzipSync(TEXT)],
+      deflate: [deflateSync(TEXT), deflateRawSync(TEXT)],
+      zstd: [zstdFrame([Buffer.from(TEXT)])],
+    };
+
+    it("a body of any format may have one; a pprof that was gzip before stays so", async () => {
+      for (const [encoding, bodies] of Object.entries(ENCODED)) {
+        for (const body of bodies) {
+          const { sink, post } = rig();
+          expect((await post("/ingest?name=a&sampleRate=0", body, { "content-encoding": encoding })).status, encoding).to.equal(200);
+          expect(readText(sink.arrived[0]!).stacks, encoding).to.deep.equal({ "main;work": [3], "main;idle": [1] });
+        }
+      }
+      const { sink, post } = rig();
+      const pprof = gzipSync("a profile");
+      expect((await post("/ingest?name=a&format=pprof", gzipSync(pprof), { "content-encoding": "gzip" })).status).to.equal(200);
+      expect(Buffer.from(sink.arrived[0]!.pprof).equals(pprof)).to.equal(true);
+    });
+
+    it("an unknown one is 415 and names those that are known; a torn body is 422; one beyond the limit is 413", async () => {
+      const { sink, post } = rig({ ingestionBodyBytesMax: 1000 });
+      const unknown = await post("/ingest?name=a", TEXT, { "content-encoding": "br" });
+      expect([unknown.status, unknown.headers["accept-encoding"]]).to.deep.equal([415, "gzip, zstd, deflate"]);
+      expect(errorOf(unknown).message).to.contain("gzip, zstd, deflate");
+      for (const format of ["", "&format=pprof"]) expect((await post(`/ingest?name=a${format}`, TEXT, { "content-encoding": "gzip" })).status).to.equal(422);
+      for (const [encoding, bomb] of Object.entries({ gzip: gzipSync(new Uint8Array(5000)), deflate: deflateSync(new Uint8Array(5000)), zstd: zstdFrame([{ byte: 0, count: 5000 }]) })) {
+        expect((await post("/ingest?name=a", bomb, { "content-encoding": encoding })).status, encoding).to.equal(413);
+      }
+      expect(sink.arrived).to.have.length(0);
     });
   });
 

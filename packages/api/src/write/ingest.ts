@@ -8,7 +8,7 @@
  *   anything else                          422, naming these
  *
  * Status codes differ from Push for the same data: 422 for a profile that cannot be parsed or is not valid, 400 only for the query
- * string, and 413 for a profile that the rate limit can never let through.
+ * string, 413 for a profile that the rate limit can never let through, and 415 for an unknown Content-Encoding.
  */
 import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
@@ -20,10 +20,13 @@ import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "../proto/json-bounds.ts";
+import { inflateBody } from "../bodies/inflate.ts";
 import { readMultipart } from "../bodies/multipart.ts";
+import { contentCodingOf } from "../ports/content-coding.ts";
 import type { ArrivedProfile, IngestHints } from "../ports/ports.ts";
 import { readAdmitted } from "./push-gate.ts";
-import { bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, writeTenant } from "./push.ts";
+import type { PushGate } from "./push-gate.ts";
+import { BODY_LIMIT_ADVICE, bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -44,7 +47,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const ask = readIngestQuery(request, modules.clock.nowMs());
   const idempotencyKey = idempotencyKeyOf(request);
   const format = ingestFormat(request);
-  const body = await readAdmitted(request, bodyLimitBytes(limits), modules.gate).catch((thrown: unknown) => {
+  const body = await readBody(request, bodyLimitBytes(limits), modules.gate).catch((thrown: unknown) => {
     discardOversize(thrown, tenant, modules);
     throw thrown;
   });
@@ -63,6 +66,14 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
   const [refused] = await keep({ tenant, profiles: [arrived], sizesBytes: [sizeBytes] }, request.caller, modules);
   if (refused !== undefined) throw refused.error;
+}
+
+/** Whatever its format, it may have a Content-Encoding. Without one it may still be gzip: the worker that reads it sees to that. */
+async function readBody(request: ApiRequest, sizeBytesMax: number, gate: PushGate): Promise<Uint8Array> {
+  const coding = contentCodingOf(request);
+  const body = await readAdmitted(request, sizeBytesMax, gate);
+  if (coding === undefined || body.length === 0) return body;
+  return inflateBody(body, { coding, sizeBytesMax, advice: BODY_LIMIT_ADVICE }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
 }
 
 // --- the query string -------------------------------------------------------------------------------------------------
@@ -262,6 +273,8 @@ function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
 /** For a pprof always 422. For a text 422 where it cannot be parsed and 400 where it breaks a limit, as Pyroscope 2.2.1 answers. */
 function ingestStatus(error: CodedError, isOfText: boolean): number {
   if (error.code === "RATE_BURST_EXCEEDED") return 413;
+  if (error.code === "CONTENT_ENCODING_UNKNOWN") return 415;
+  if (error.code === "CONTENT_ENCODING_TORN") return 422;
   const status = httpStatusOf(error);
   if (status !== 400 || STATUS_400_CODES.has(error.code)) return status;
   return isOfText && error.code !== "PROFILE_MALFORMED" ? 400 : 422;

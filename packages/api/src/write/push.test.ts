@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { gzipSync } from "node:zlib";
+import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import { CodedError, encodeUtf8, invalidArgument, Metrics, parseTenantId, unavailable } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
@@ -14,6 +14,7 @@ import { PushCounts } from "./push-counts.ts";
 import { PushGate } from "./push-gate.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "../testing/fake-request.ts";
+import { zstdFrame } from "../testing/zstd-frames.ts";
 import { FakeSink } from "../testing/fake-sink.ts";
 import { encodePushRequest } from "../testing/push-bytes.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
@@ -105,6 +106,10 @@ describe("push", () => {
     const bodies: [Uint8Array | string, Record<string, string>][] = [
       [ONE, PROTO_TYPE],
       [gzipSync(ONE), { ...PROTO_TYPE, "content-encoding": "gzip" }],
+      [gzipSync(ONE), { ...PROTO_TYPE, "content-encoding": "identity, X-GZIP" }],
+      [deflateSync(ONE), { ...PROTO_TYPE, "content-encoding": "deflate" }],
+      [deflateRawSync(ONE), { ...PROTO_TYPE, "content-encoding": "deflate" }],
+      [zstdFrame([ONE]), { ...PROTO_TYPE, "content-encoding": "zstd" }],
       [json, JSON_TYPE],
       [gzipSync(json), { ...JSON_TYPE, "content-encoding": "gzip" }],
     ];
@@ -229,7 +234,9 @@ describe("push", () => {
 
   it("truncated gzip, an unknown encoding, an unknown content type, and several tenants are refused", async () => {
     expect((await rig().push(gzipSync(ONE).subarray(0, 50), { ...PROTO_TYPE, "content-encoding": "gzip" })).status).to.equal(400);
-    expect((await rig().push(ONE, { ...PROTO_TYPE, "content-encoding": "br" })).status).to.equal(501);
+    const unknown = await rig().push(ONE, { ...PROTO_TYPE, "content-encoding": "br" });
+    expect([unknown.status, unknown.headers["accept-encoding"]]).to.deep.equal([501, "gzip, zstd, deflate"]);
+    expect((await rig().push(gzipSync(gzipSync(ONE)), { ...PROTO_TYPE, "content-encoding": "gzip, gzip" })).status).to.equal(501);
     for (const type of ["text/plain", "", "application/json; charset=latin1"]) {
       const reply = await rig().push(ONE, { "content-type": type });
       expect([reply.status, textOf(reply)], type).to.deep.equal([415, ""]);

@@ -12,6 +12,7 @@ import type { Clock, TenantId } from "@pyromesh/base";
 import { parseUuid } from "@pyromesh/profile";
 import { CONTENT_TYPE_UNKNOWN, codecOf, applyClientTimeout } from "../bodies/connect.ts";
 import type { Codec } from "../bodies/connect.ts";
+import { CODINGS_ACCEPTED, contentCodingOf } from "../ports/content-coding.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
@@ -65,8 +66,8 @@ export function pushHandler(options: WriteOptions, { clock, ...modules }: WriteM
 }
 
 /** Shared by all pushes: even an empty body costs a buffer. */
-const ACCEPTED_JSON: ApiReply = { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" };
-const ACCEPTED_PROTO: ApiReply = { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
+const ACCEPTED_JSON: ApiReply = { status: 200, headers: { "content-type": "application/json", "accept-encoding": CODINGS_ACCEPTED }, body: "{}" };
+const ACCEPTED_PROTO: ApiReply = { status: 200, headers: { "content-type": "application/proto", "accept-encoding": CODINGS_ACCEPTED }, body: new Uint8Array(0) };
 
 async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules & { readonly largeReadings: LargeReadings }): Promise<void> {
   const tenant = writeTenant(request);
@@ -237,13 +238,14 @@ export function idempotencyKeyOf(request: ApiRequest): string | undefined {
 /** Reads the body and decompresses it where it is compressed. */
 async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number, gate: PushGate): Promise<Uint8Array> {
   const sizeBytesMax = codec === "json" ? Math.min(bodyBytesMax, JSON_PUSH_BYTES_MAX) : bodyBytesMax;
+  const coding = contentCodingOf(request);
   const body = await readAdmitted(request, sizeBytesMax, gate);
-  if (body.length === 0 || isSentAsIs(request)) return body;
+  if (coding === undefined || body.length === 0) return body;
   const advice = sizeBytesMax < bodyBytesMax ? "the most that JSON may be: send fewer profiles at once, or application/proto" : BODY_LIMIT_ADVICE;
-  return inflateBody(body, { sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
+  return inflateBody(body, { coding, sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
 }
 
-const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at once, or raise the limit";
+export const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at once, or raise the limit";
 
 /** Bodies up to this size are parsed in one step, in less than a millisecond. */
 const READ_AT_ONCE_BYTES_MAX = 64 * 2 ** 10;
@@ -279,18 +281,6 @@ class LargeReadings {
 }
 
 function ignore(): void {}
-
-/** True without a Content-Encoding. Throws for any encoding but gzip. */
-function isSentAsIs(request: ApiRequest): boolean {
-  const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-  if (encoding === "identity" || encoding === "") return true;
-  if (encoding === "gzip") return false;
-  throw new CodedError({
-    code: "CONTENT_ENCODING_UNKNOWN",
-    kind: "unimplemented",
-    message: `content encoding ${JSON.stringify(encoding)} is not supported: send gzip or none`,
-  });
-}
 
 // --- the reply --------------------------------------------------------------------------------------------------------
 
