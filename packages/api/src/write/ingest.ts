@@ -1,8 +1,9 @@
 /**
- * POST /ingest and /pyroscope/ingest, which the Go, Node, Python, Ruby and Rust SDKs use: one profile per request, with its labels in the
+ * POST /ingest and /pyroscope/ingest, which the Go, Java, Node, Python, Ruby and Rust SDKs use: one profile per request, with its labels in the
  * query string. The first line that applies says what the body is:
  *
  *   format=lines                           one stack a line
+ *   format=jfr                             a recording of a JVM (ingest-jfr.ts)
  *   format=pprof, or multipart/form-data   pprof (fields profile, sample_type_config)
  *   format=folded | groups, or none        `main;work;sum 40` a line
  *   anything else                          422, naming these
@@ -17,6 +18,7 @@ import type { Label } from "@pyromesh/profile";
 import { parseAttimeStrict } from "../read/attime.ts";
 import { errorReplyWith, httpStatusOf } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import { jfrForm, readJfrBody } from "./ingest-jfr.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "../proto/json-bounds.ts";
@@ -54,11 +56,11 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   // Clients send an empty body when nothing was sampled. There is nothing to store and nothing wrong.
   if (body.length === 0) return;
 
-  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, request, ask);
+  const read = readProfile(body, format, request, ask, limits);
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.profileSizeBytesMax);
   modules.counts.received(tenant, sizeBytes);
-  const limited = (read.format === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
+  const limited = (isTextFormat(format) ? checkTextSize(body, limits) : undefined) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
@@ -81,6 +83,7 @@ async function readBody(request: ApiRequest, sizeBytesMax: number, gate: PushGat
 interface IngestQuery {
   readonly name: IngestName;
   readonly fromMs: number | undefined;
+  readonly untilMs: number | undefined;
   readonly sampleRate: number;
   readonly spyName: string;
 }
@@ -92,12 +95,12 @@ function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   const { query } = request;
   const name = parseIngestName(query.get("name") ?? "");
   const fromMs = afterEpoch(timeOf(query, "from", nowMs));
-  // `from` is the time of the profile; `until` is only validated.
+  // `from` is the time of the profile; `until` is only validated, but for a recording, which then is as long as that.
   const untilMs = afterEpoch(timeOf(query, "until", nowMs));
   if (fromMs !== undefined && untilMs !== undefined && fromMs > untilMs) {
     throw invalidArgument("INGEST_TIME_INVALID", `from (${query.get("from")}) is after until (${query.get("until")}): swap them`);
   }
-  return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
+  return { name, fromMs, untilMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
 }
 
 /** A time that is not after 1970-01-01 00:00 counts as absent, like the time of a pprof. */
@@ -135,13 +138,18 @@ const SAMPLE_RATE_MAX = 0xffff_ffff;
 
 // --- the format -------------------------------------------------------------------------------------------------------
 
-type IngestFormat = "pprof" | "groups" | "lines";
+type IngestFormat = "pprof" | "jfr" | "groups" | "lines";
+
+function isTextFormat(format: IngestFormat): format is "groups" | "lines" {
+  return format === "groups" || format === "lines";
+}
 
 function ingestFormat(request: ApiRequest): IngestFormat {
   const contentType = (request.headers["content-type"] ?? "").toLowerCase();
   const format = request.query.get("format") ?? "";
   switch (format) {
     case "pprof":
+    case "jfr":
     case "lines":
       return format;
     case "folded":
@@ -161,11 +169,26 @@ function ingestFormat(request: ApiRequest): IngestFormat {
 function formatUnknown(format: string): CodedError {
   return invalidArgument(
     "INGEST_FORMAT_UNKNOWN",
-    `format ${JSON.stringify(format.slice(0, 100))} is not accepted: send format=pprof (as the body or as multipart/form-data), format=folded, format=groups or format=lines`,
+    `format ${JSON.stringify(format.slice(0, 100))} is not accepted: send format=pprof or format=jfr (as the body or as multipart/form-data), format=folded, format=groups or format=lines`,
   );
 }
 
 type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "format" | "ingest">;
+
+/** Undefined: there is nothing to store. */
+function readProfile(body: Uint8Array, format: IngestFormat, request: ApiRequest, ask: IngestQuery, limits: WriteLimits): ReadProfile | undefined {
+  switch (format) {
+    case "pprof":
+      return readPprof(body, request, ask);
+    case "jfr": {
+      const { recording, labels } = readJfrBody(body, request.headers["content-type"] ?? "", limits.profileSizeBytesMax);
+      const form = jfrForm(labels, ask.sampleRate, ask.fromMs, ask.untilMs);
+      return { labels: recordingLabels(ask), pprof: recording, format: { kind: "jfr", form }, ingest: undefined };
+    }
+    default:
+      return readText(body, format, request, ask);
+  }
+}
 
 /** Undefined: there is nothing to store. A multipart body is also read with `format=pprof`, where Pyroscope fails. */
 function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
@@ -260,6 +283,11 @@ function ingestLabels(ask: IngestQuery, service: string, textName?: string): Lab
   return labels;
 }
 
+/** A recording's `__name__` and `jfr_event` come from what it holds. */
+function recordingLabels(ask: IngestQuery): Label[] {
+  return ingestLabels(ask, ask.name.app, "").filter(({ name }) => name !== LABEL_NAME && name !== "jfr_event");
+}
+
 // --- the reply --------------------------------------------------------------------------------------------------------
 
 /** Pyroscope derives the code from the status here, and knows no code for these two. */
@@ -270,7 +298,7 @@ function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
   return STATUS_UNKNOWN.has(reply.status) ? { ...reply, body: JSON.stringify({ code: "unknown", message: error.message }) } : reply;
 }
 
-/** For a pprof always 422. For a text 422 where it cannot be parsed and 400 where it breaks a limit, as Pyroscope 2.2.1 answers. */
+/** For a pprof and a recording always 422. For a text 422 where it cannot be parsed and 400 where it breaks a limit, as Pyroscope 2.2.1 answers. */
 function ingestStatus(error: CodedError, isOfText: boolean): number {
   if (error.code === "RATE_BURST_EXCEEDED") return 413;
   if (error.code === "CONTENT_ENCODING_UNKNOWN") return 415;
@@ -282,7 +310,7 @@ function ingestStatus(error: CodedError, isOfText: boolean): number {
 
 function isText(request: ApiRequest): boolean {
   try {
-    return ingestFormat(request) !== "pprof";
+    return isTextFormat(ingestFormat(request));
   } catch {
     return false; // an unknown format
   }

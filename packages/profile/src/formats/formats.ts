@@ -4,15 +4,19 @@
  */
 import type { FoldedText } from "../text/folded.ts";
 import { readFolded } from "./folded.ts";
+import { readJfr } from "./jfr.ts";
+import type { JfrForm } from "./jfr.ts";
 import type { FormatBody, FormatContext, FormatReader } from "./format.ts";
 
 /** Format -> how a body of it is to be read. */
 export interface BodyForms {
   readonly folded: FoldedText;
+  readonly jfr: JfrForm;
 }
 
 const READERS: { readonly [Kind in keyof BodyForms]: FormatReader<BodyForms[Kind]> } = {
   folded: readFolded,
+  jfr: readJfr,
 };
 
 export type BodyFormat = { readonly [Kind in keyof BodyForms]: { readonly kind: Kind; readonly form: BodyForms[Kind] } }[keyof BodyForms];
