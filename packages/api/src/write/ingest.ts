@@ -11,7 +11,7 @@
  * Status codes differ from Push for the same data: 422 for a profile that cannot be parsed or is not valid, 400 only for the query
  * string, 413 for a profile that the rate limit can never let through, and 415 for an unknown Content-Encoding.
  */
-import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import { checkJsonBounds, CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { LABEL_NAME, LABEL_SERVICE_NAME, profileOfAppName, splitAppName } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
@@ -21,7 +21,7 @@ import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { jfrForm, readJfrBody } from "./ingest-jfr.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
-import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "../proto/json-bounds.ts";
+import { JSON_MESSAGE_BOUNDS } from "../proto/json-bounds.ts";
 import { inflateBody } from "../bodies/inflate.ts";
 import { readMultipart } from "../bodies/multipart.ts";
 import { contentCodingOf } from "../ports/content-coding.ts";
