@@ -8,6 +8,7 @@ export { printDiff, printDot, printFlameGraph, printPprof, printTree } from "./p
 export type { DotForm, MessageForm, PprofForm } from "./print/graph-reply.ts";
 export { parseAllowedHost } from "./listener/host-name.ts";
 export { ingestHandler } from "./write/ingest.ts";
+export { otlpHttpHandler, otlpRpcHandler } from "./write/otlp.ts";
 export { printListing } from "./print/listing-reply.ts";
 export type { ListingForm } from "./print/listing-reply.ts";
 export type { Page, Pages } from "./admin/pages.ts";

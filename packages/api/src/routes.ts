@@ -12,6 +12,7 @@ import { labelValuesHandler, renderDiffHandler, renderHandler } from "./read/ren
 import { route } from "./ports/route.ts";
 import type { Route } from "./ports/route.ts";
 import { unaryRpc } from "./rpc/unary-rpc.ts";
+import { EXPORT_PROFILES_PATH, OTLP_HTTP_PATHS } from "./write/otlp.ts";
 import { topTableRoute } from "./read/top-table.ts";
 
 interface ApiRoutesOptions {
@@ -26,6 +27,9 @@ export interface ApiRoutesModules {
   readonly clock: Clock;
   readonly push: Handler;
   readonly ingest: Handler;
+  /** OTLP profiles over HTTP, and as an RPC. */
+  readonly otlpHttp: Handler;
+  readonly otlpRpc: Handler;
   /** Absent: there is no `/debug/pprof/`. */
   readonly profiler?: DebugProfiler;
   /** Absent: there is no web page. */
@@ -49,6 +53,8 @@ export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesMod
     ...unaryRpc("/push.v1.PusherService/Push", modules.push, write),
     route("POST", "/ingest", modules.ingest, write),
     route("POST", "/pyroscope/ingest", modules.ingest, write),
+    ...OTLP_HTTP_PATHS.map((path) => route("POST", path, modules.otlpHttp, write)),
+    ...unaryRpc(EXPORT_PROFILES_PATH, modules.otlpRpc, write),
     ...querierRoutes(querierOptions, modules).flatMap(({ path, handler }) => unaryRpc(path, handler, query)),
     ...unaryRpc(topTable.path, topTable.handler, query),
     ...unaryRpc(FEATURE_FLAGS_PATH, featureFlagsHandler(querierOptions), query),

@@ -7,7 +7,7 @@
  * What must stay true: no module holds state of a node. A node that is dropped at any moment, as a crash does, leaves nothing but what is on its disk
  * and in its bucket.
  */
-import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, PushCounts, PushGate, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, otlpHttpHandler, otlpRpcHandler, PushCounts, PushGate, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ApiRoutesModules, NodeAdmin, ServerLimits } from "@pyromesh/api";
 import { CodedError, describeSystemError, messageOf, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
@@ -222,7 +222,7 @@ export class ComposedNode {
     const { usage } = this.#node;
     const rateLimit = new RateLimit({ limitsOf: (tenant) => usage.rateLimitsOf(tenant, this.#limitsOf(tenant)), onTaken: (tenant, sizeBytes) => usage.noteTaken(tenant, sizeBytes) }, { clock });
     const modules = { sink: this.#node.sink, gate: new PushGate({ clock, metrics }), rateLimit, counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
-    return { source: this.#node.source, admin: this.#node.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules) };
+    return { source: this.#node.source, admin: this.#node.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules), otlpHttp: otlpHttpHandler(options, modules), otlpRpc: otlpRpcHandler(options, modules) };
   }
 
   readonly #limitsOf = (tenant: TenantId): TenantLimits => limitsFor(this.#limits.inForce, tenant);

@@ -66,7 +66,7 @@ export { encodePush, pushMemoryBytes } from "./record/encode-push.ts";
 export type { PushInput } from "./record/encode-push.ts";
 export { foldedToPprof, parseFolded, pprofOfText, profileOfAppName, splitAppName } from "./text/folded.ts";
 export type { AppProfile, FoldedStack, FoldedText } from "./text/folded.ts";
-export { readFormat } from "./formats/formats.ts";
+export { holdsManyProfiles, readFormat } from "./formats/formats.ts";
 export type { BodyFormat } from "./formats/formats.ts";
 export type { JfrForm } from "./formats/jfr.ts";
 export type { FormatBody, FormatContext, FormatProfile } from "./formats/format.ts";

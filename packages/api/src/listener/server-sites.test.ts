@@ -34,7 +34,7 @@ describe("server: sites", () => {
   const get = (host: string, target = "/ready"): Promise<number> => statusOf(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nconnection: close\r\n\r\n`);
 
   const { source, admin } = { source: {} as never, admin: {} as never };
-  const everyRoute = [...apiRoutes({ limitsOf: () => DEFAULT_QUERY_LIMITS, queryBodyBytesMax: 1 }, { source, admin, clock: {} as never, push: ok, ingest: ok, pages: PAGES })];
+  const everyRoute = [...apiRoutes({ limitsOf: () => DEFAULT_QUERY_LIMITS, queryBodyBytesMax: 1 }, { source, admin, clock: {} as never, push: ok, ingest: ok, otlpHttp: ok, otlpRpc: ok, pages: PAGES })];
 
   it("a foreign Host is refused on every route, under every method, and where there is no route", async () => {
     await open();

@@ -49,6 +49,8 @@ export interface PushOutcome {
   readonly acceptedCount: number;
   /** All other profiles of the push were stored. */
   readonly refused: readonly RefusedProfile[];
+  /** Of a body that held several profiles, those that were refused while the others of the body were stored. Absent: there are none. */
+  readonly parts?: readonly RefusedProfile[];
 }
 
 export interface RefusedProfile {

@@ -114,7 +114,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
   const queryLimits = { ...DEFAULT_QUERY_LIMITS, ...init.queryLimits };
   const routes = apiRoutes(
     { limitsOf: () => queryLimits, queryBodyBytesMax: 1024 * 1024 },
-    { source, admin, clock, push: store, ingest: store, ...(init.pages === undefined ? {} : { pages: init.pages }), ...(init.profiler === undefined ? {} : { profiler: init.profiler }) },
+    { source, admin, clock, push: store, ingest: store, otlpHttp: store, otlpRpc: store, ...(init.pages === undefined ? {} : { pages: init.pages }), ...(init.profiler === undefined ? {} : { profiler: init.profiler }) },
   );
   const server = await HttpListener.open(
     {

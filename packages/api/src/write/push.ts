@@ -18,7 +18,7 @@ import { errorReply } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { inflateBody } from "../bodies/inflate.ts";
 import { JSON_PUSH_BYTES_MAX } from "../proto/json-bounds.ts";
-import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "../ports/ports.ts";
+import type { ArrivedProfile, Caller, ProfileSink, PushOutcome, RefusedProfile } from "../ports/ports.ts";
 import type { PushCounts } from "./push-counts.ts";
 import { readAdmitted } from "./push-gate.ts";
 import type { PushGate } from "./push-gate.ts";
@@ -130,12 +130,17 @@ interface ArrivedProfiles {
 }
 
 /** Passes profiles to the sink and counts the outcome. Resolves with those that were refused; rejects where none could be stored. */
-export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, caller: Caller, { counts, discards, gate, sink }: WriteModules): Promise<readonly RefusedProfile[]> {
-  let refused: readonly RefusedProfile[];
+export async function keep(arrived: ArrivedProfiles, caller: Caller, modules: WriteModules): Promise<readonly RefusedProfile[]> {
+  return (await keepBodies(arrived, caller, modules)).refused;
+}
+
+/** As `keep`, of bodies that may hold several profiles: some of a body may be refused while the rest is stored. */
+export async function keepBodies({ tenant, profiles, sizesBytes }: ArrivedProfiles, caller: Caller, { counts, discards, gate, sink }: WriteModules): Promise<Omit<PushOutcome, "acceptedCount">> {
+  let outcome: PushOutcome;
   try {
     const enteredMs = gate.enter();
     try {
-      ({ refused } = await sink.push(tenant, profiles, caller));
+      outcome = await sink.push(tenant, profiles, caller);
     } finally {
       gate.leave(enteredMs);
     }
@@ -143,6 +148,7 @@ export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, ca
     discards.add(tenant, thrown, sizesBytes.reduce((sum, sizeBytes) => sum + sizeBytes, 0), profiles.length);
     throw thrown;
   }
+  const { refused, parts = [] } = outcome;
   const refusedIndexes = new Set<number>();
   // A push that is refused as a whole has the same error for all of its profiles, which may be thousands.
   const refusedTogether = new Map<Error, { sizeBytes: number; count: number }>();
@@ -155,7 +161,9 @@ export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, ca
   }
   for (const [error, { sizeBytes, count }] of refusedTogether) discards.add(tenant, error, sizeBytes, count);
   for (const [index, sizeBytes] of sizesBytes.entries()) if (!refusedIndexes.has(index)) counts.accepted(tenant, sizeBytes);
-  return refused;
+  // A part's own size is not known: the bytes of its body are counted with the whole.
+  for (const { error } of parts) discards.add(tenant, error, 0);
+  return outcome;
 }
 
 // --- checks -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } fro
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps } from "@pyromesh/block";
 import type { BodyFormat, EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
-import { Dataset, DatasetSnapshot, encodePush, pruneInSteps, readFormat, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import { Dataset, DatasetSnapshot, encodePush, holdsManyProfiles, pruneInSteps, readFormat, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { WorkerScan } from "./worker-scan.ts";
@@ -55,6 +55,8 @@ export interface EncodedPush {
   readonly records: readonly EncodedRecord[];
   /** For each record the number of its pre-interned row, or 0. */
   readonly rows: readonly number[];
+  /** Profiles of the body that were refused while the records are of the others. Absent: none were. */
+  readonly refused?: readonly CodedError[];
 }
 
 export interface EngineOptions {
@@ -105,7 +107,7 @@ export class ComputeEngine {
     const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings, generation } = task;
     const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#preIntern(generation, record, view));
     try {
-      if (task.format !== undefined) return { records: this.#encodeBody(task, task.format, { room, onRecord }), rows };
+      if (task.format !== undefined) return this.#encodeBody(task, task.format, { room, onRecord }, rows);
       const nonce = this.#modules.random.bytes(16);
       // Fields are named one by one, here and along this path: an object spread makes V8 create a hidden class a push.
       const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits: settings, window: settings, recordVersion: settings.recordVersion };
@@ -116,26 +118,45 @@ export class ComputeEngine {
     }
   }
 
-  /** Encodes each profile of a body in another format than pprof. The key of each tells it from the others of the body. */
-  #encodeBody(task: EncodeTask, format: BodyFormat, use: RecordUse): EncodedRecord[] {
+  /**
+   * Encodes each profile of a body in another format than pprof. The key of each tells it from the others of the body. Where the format keeps the rest,
+   * a profile that is refused leaves no record and no row (each goes to `rows`), and the body is refused only where all of its profiles are.
+   */
+  #encodeBody(task: EncodeTask, format: BodyFormat, use: RecordUse, rows: number[]): EncodedPush {
     const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, settings } = task;
     const records: EncodedRecord[] = [];
+    const body = readFormat(format, this.#inflate(task), { labels, limits: settings, fallbackTimeNs });
+    const refused: CodedError[] = [];
     let recordBytes = 0;
     let index = 0;
-    for (const profile of readFormat(format, this.#inflate(task), { labels, limits: settings, fallbackTimeNs }).profiles) {
+    for (const profile of body.profiles) {
       const sizeBytesMax = settings.profileSizeBytesMax;
-      if (sizeBytesMax > 0 && profile.pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
-      const key = idempotencyKey === undefined || index === 0 ? idempotencyKey : `${idempotencyKey}#${index}`;
-      const nonce = this.#modules.random.bytes(16);
-      const encoded = encodePush({ tenant, labels: profile.labels, pprof: profile.pprof, profileId, fallbackTimeNs, idempotencyKey: key, nonce, nowMs, ingest: profile.ingest, limits: settings, window: settings, recordVersion: settings.recordVersion }, use);
-      for (const record of encoded) recordBytes += record.bytes.length;
+      const rowCount = rows.length;
+      try {
+        if (sizeBytesMax > 0 && profile.pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
+        const key = idempotencyKey === undefined || index === 0 ? idempotencyKey : `${idempotencyKey}#${index}`;
+        const nonce = this.#modules.random.bytes(16);
+        const encoded = encodePush({ tenant, labels: profile.labels, pprof: profile.pprof, profileId, fallbackTimeNs, idempotencyKey: key, nonce, nowMs, ingest: profile.ingest, limits: settings, window: settings, recordVersion: settings.recordVersion }, use);
+        for (const record of encoded) {
+          recordBytes += record.bytes.length;
+          records.push(record);
+        }
+      } catch (thrown) {
+        // What is short of memory is short of it for the other profiles, too: only a refusal of this profile leaves them.
+        if (body.keepsRest !== true || !(thrown instanceof CodedError) || thrown.kind !== "invalid_argument") throw thrown;
+        this.releaseRows(rows.splice(rowCount));
+        refused.push(namedRefusal(profile.name ?? `profile ${index}`, thrown));
+      }
       if (recordBytes > BODY_RECORD_BYTES_MAX) {
         throw refusal("profile_size_limit", `the body's first ${index + 1} profiles take more than ${BODY_RECORD_BYTES_MAX} bytes: record for a shorter time, or with fewer labels`);
       }
-      records.push(...encoded);
       index++;
     }
-    return records;
+    const all = [...(body.refused ?? []), ...refused];
+    const [first] = all;
+    if (first === undefined) return { records, rows };
+    if (refused.length === index) throw all.length === 1 ? first : allRefused(all);
+    return { records, rows, refused: all };
   }
 
   insert(generation: Generation, records: readonly InsertedRecord[]): void {
@@ -210,8 +231,8 @@ export class ComputeEngine {
   }
 
   /** The body, inflated where it is gzip, within its limit. Never in memory that `room` may return. */
-  #inflate({ pprof, settings }: EncodeTask): Uint8Array {
-    const sizeBytesMax = settings.profileSizeBytesMax;
+  #inflate({ pprof, format, settings }: EncodeTask): Uint8Array {
+    const sizeBytesMax = bodySizeLimit(format, settings);
     if (isGzip(pprof)) return inflate(pprof, sizeBytesMax);
     if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
     return pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
@@ -305,6 +326,20 @@ export class ComputeEngine {
   }
 }
 
+function namedRefusal(name: string, error: CodedError): CodedError {
+  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
+}
+
+/** Refusals that one error tells of; the others are only counted. */
+const REFUSALS_TOLD_MAX = 20;
+
+function allRefused(refused: readonly CodedError[]): CodedError {
+  const [first] = refused;
+  const told = refused.slice(0, REFUSALS_TOLD_MAX).map(({ message }) => message);
+  if (refused.length > told.length) told.push(`and ${refused.length - told.length} more`);
+  return new CodedError({ code: first!.code, kind: first!.kind, message: `all ${refused.length} profiles were refused: ${told.join("; ")}`, details: first!.details, cause: first });
+}
+
 /** Bytes of all records of one body of several profiles. Each profile's are bounded by themselves (profile/src/record/encode-push.ts). */
 const BODY_RECORD_BYTES_MAX = 64 * 2 ** 20;
 
@@ -330,11 +365,16 @@ function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
 }
 
 /** Throws PROFILE_TOO_LARGE where that is known without opening the body: by its size, or by what its gzip trailer claims. */
-export function checkClaimedSize({ pprof, settings }: Pick<EncodeTask, "pprof" | "settings">): void {
-  const limitBytes = settings.profileSizeBytesMax;
+export function checkClaimedSize({ pprof, format, settings }: Pick<EncodeTask, "pprof" | "format" | "settings">): void {
+  const limitBytes = bodySizeLimit(format, settings);
   const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
   const sizeBytes = isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
   if (sizeBytes > sizeBytesMax) throw tooLarge(sizeBytesMax);
+}
+
+/** 0: only what can be decoded is a bound. */
+function bodySizeLimit(format: BodyFormat | undefined, { profileSizeBytesMax }: EncodeTask["settings"]): number {
+  return format !== undefined && holdsManyProfiles(format) ? 0 : profileSizeBytesMax;
 }
 
 function tooLarge(sizeBytesMax: number): CodedError {

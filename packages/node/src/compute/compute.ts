@@ -5,6 +5,7 @@
  * chosen by a hash of tenant and service, and calls to one worker are done in the order they were made: a query sent after an insert
  * sees it. That order is what makes reads see acked writes.
  */
+import type { CodedError } from "@pyromesh/base";
 import type { DiffForm, DotForm, ListingForm, MessageForm, PprofForm, TopTableForm } from "@pyromesh/api";
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type { LivePage, SeqRange } from "@pyromesh/head";
@@ -60,6 +61,8 @@ export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window
   /** What the body is; undefined where it is a pprof. */
   readonly format: BodyFormat | undefined;
   readonly settings: EncodeSettings;
+  /** Called before the records are returned, where some profiles of the body were refused and these are of the others. */
+  readonly onRefused?: (refused: readonly CodedError[]) => void;
   /** The generation that the records are likely to be inserted into: their rows are pre-interned for it. */
   readonly generation: Generation;
 }

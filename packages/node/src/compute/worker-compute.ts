@@ -23,8 +23,8 @@ import { checkClaimedSize } from "./compute-engine.ts";
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { ComputeWorker, WorkerDeath } from "./compute-worker.ts";
 import { workerOf } from "./worker-of.ts";
-import { isPush, isQuery, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./worker-protocol.ts";
-import type { PackedRecords, UnpackedRecord } from "./worker-protocol.ts";
+import { RECORD_ENTRIES, fromPlainError, isPush, isQuery, isRowOf, packPush, unpackRecord } from "./worker-protocol.ts";
+import type { PackedRecords, PartOfBody, UnpackedRecord } from "./worker-protocol.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
@@ -151,7 +151,9 @@ export class WorkerCompute implements Compute {
       const worker = this.#workerFor(task);
       const settings = worker.settingsNumber(task.settings);
       const kind = isSuspect ? "alone" : inflatedBytes(task) >= APART_BYTES_MIN ? "apart" : undefined;
-      const packed = await worker.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, kind);
+      const outcome = await worker.call<PackedRecords | PartOfBody>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, kind);
+      const packed = "refused" in outcome ? outcome.records : outcome;
+      if ("refused" in outcome) task.onRefused?.(outcome.refused.map(fromPlainError));
       const records: PooledRecord[] = [];
       for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) {
         // The records exist already, so they are counted past the bound if need be: no other push begins until there is room again.

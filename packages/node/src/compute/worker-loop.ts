@@ -13,7 +13,7 @@ import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { workerOf } from "./worker-of.ts";
 import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, toPlainError, unpackPush } from "./worker-protocol.ts";
-import type { WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart, PackedPush, PackedRecords } from "./worker-protocol.ts";
+import type { PackedPush, PackedRecords, PartOfBody, WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart } from "./worker-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./buffer-pool.ts";
 import { HeldHeap, MemoryGuard } from "./memory-guard.ts";
 import type { GuardedHeap } from "./memory-guard.ts";
@@ -132,7 +132,7 @@ export class WorkerLoop {
   }
 
   /** The records lie where the pprof lay, as far as they fit. */
-  #encode(push: PackedPush): PackedRecords {
+  #encode(push: PackedPush): PackedRecords | { readonly value: PartOfBody } {
     const { shared, recordBytesMax } = this.#start;
     const [place] = push;
     const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), this.#settingsOf);
@@ -147,7 +147,9 @@ export class WorkerLoop {
       next += Math.ceil(lengthBytes / WORD_BYTES) * WORD_BYTES; // each begins with a word
       return new Uint8Array(shared, at, lengthBytes);
     };
-    return packRecords(this.#engine.encode(task, room), (bytes) => (bytes.buffer === shared ? bytes.byteOffset : bytes));
+    const encoded = this.#engine.encode(task, room);
+    const records = packRecords(encoded, (bytes) => (bytes.buffer === shared ? bytes.byteOffset : bytes));
+    return encoded.refused === undefined ? records : { value: { records, refused: encoded.refused.map(toPlainError) } };
   }
 
   readonly #settingsOf = (number: number): EncodeSettings => {

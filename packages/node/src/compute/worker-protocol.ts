@@ -33,7 +33,13 @@ export type WorkerBatch = readonly [number: number, ...calls: readonly WorkerCal
 export type WorkerReply = readonly [number: number, ...outcomes: readonly WorkerOutcome[]];
 
 /** Undefined: the call is done and returns nothing. */
-export type WorkerOutcome = PackedRecords | { readonly value: unknown } | { readonly error: PlainError } | undefined;
+export type WorkerOutcome = PackedRecords | { readonly value: PartOfBody } | { readonly value: unknown } | { readonly error: PlainError } | undefined;
+
+/** The records of a body of which some profiles were refused. */
+export interface PartOfBody {
+  readonly records: PackedRecords;
+  readonly refused: readonly PlainError[];
+}
 
 export function isPush(call: WorkerCall): call is PackedPush {
   return Array.isArray(call);
@@ -63,18 +69,20 @@ export function isRecords(outcome: WorkerOutcome): outcome is PackedRecords {
 /** Counts what a worker sent in shared memory towards the memory of the thread that it was sent to. */
 export function countOutcome(outcome: WorkerOutcome): void {
   if (outcome === undefined) return;
-  if (isRecords(outcome)) {
-    for (let at = 0; at < outcome.length; at += RECORD_ENTRIES) {
-      const place = outcome[at];
-      if (place instanceof Uint8Array) countShared(place);
-    }
-    return;
-  }
+  if (isRecords(outcome)) return countRecords(outcome);
   if ("error" in outcome || outcome.value === undefined) return;
-  const value = outcome.value as Finished | ScanPartial | readonly BuiltDataset[]; // as worker-loop.ts answers each method
-  if (Array.isArray(value)) for (const { sections } of value as readonly BuiltDataset[]) for (const { raw } of sections) countShared(raw);
+  const value = outcome.value as Finished | ScanPartial | PartOfBody | readonly BuiltDataset[]; // as worker-loop.ts answers each method
+  if (typeof value === "object" && "refused" in value) countRecords(value.records);
+  else if (Array.isArray(value)) for (const { sections } of value as readonly BuiltDataset[]) for (const { raw } of sections) countShared(raw);
   else if ("bytes" in value) countShared(value.bytes);
   else if ("packed" in value && value.packed !== undefined) countShared(value.packed);
+}
+
+function countRecords(records: PackedRecords): void {
+  for (let at = 0; at < records.length; at += RECORD_ENTRIES) {
+    const place = records[at];
+    if (place instanceof Uint8Array) countShared(place);
+  }
 }
 
 /** What a worker is started with. */

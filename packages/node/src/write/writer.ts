@@ -91,19 +91,20 @@ export class Writer implements ProfileSink {
       const labelSets = profiles.length === 1 ? [labelSetOf(profiles[0]!, sessionsPerSeriesMax)] : await this.#labelSetsOf(profiles, sessionsPerSeriesMax);
       announced = this.#modules.activeSeries.announce(tenant, labelSets, limits);
       const refused: Refused[] = [];
+      const parts: Refused[] = [];
       if (profiles.length === 1) {
-        const error = announced.refusal === undefined ? await this.#pushOne(tenant, profiles[0]!, labelSets[0]!, caller) : named(profiles[0]!, announced.refusal);
+        const error = announced.refusal === undefined ? await this.#pushOne(tenant, profiles[0]!, labelSets[0]!, caller, { index: 0, parts }) : named(profiles[0]!, announced.refusal);
         if (error !== undefined) refused.push({ index: 0, error });
       } else {
-        await this.#pushAll(tenant, profiles, { labelSets, announced }, caller, refused);
+        await this.#pushAll(tenant, profiles, { labelSets, announced }, caller, refused, parts);
       }
       if (refused.length < profiles.length && !this.#modules.cluster.isInContact) await this.#modules.cluster.contact();
       if (refused.length < profiles.length && !this.#modules.cluster.isInContact) throw unavailable("OUT_OF_CONTACT", "this node is out of contact with a majority of the members, which may have given it up: send it again, it counts once");
-      if (refused.length === 0) return { acceptedCount: profiles.length, refused };
+      if (refused.length === 0) return parts.length === 0 ? { acceptedCount: profiles.length, refused } : { acceptedCount: profiles.length, refused, parts };
       // One that this node could not take is an error of the whole push: the client sends it again, and what was kept counts once.
       const notTaken = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
       if (notTaken !== undefined) throw notTaken.error;
-      return { acceptedCount: profiles.length - refused.length, refused };
+      return { acceptedCount: profiles.length - refused.length, refused, ...(parts.length === 0 ? {} : { parts }) };
     } finally {
       announced?.end();
       if (--this.#inFlightCount === 0) for (const resolve of this.#settled.splice(0)) resolve();
@@ -125,7 +126,7 @@ export class Writer implements ProfileSink {
    * Works on so many profiles at once as the limit says: all of thousands would fill the workers' queues, be refused for that, and be sent
    * again for ever. Once a new series was refused, profiles with new label sets are not worked on any more: they would be refused as well.
    */
-  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], { labelSets, announced }: PushedLabelSets, caller: Caller, refused: Refused[]): Promise<void> {
+  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], { labelSets, announced }: PushedLabelSets, caller: Caller, refused: Refused[], parts: Refused[]): Promise<void> {
     const { pushProfilesAtOnceMax: profilesAtOnceMax } = this.#modules.limitsFor(tenant);
     const turnCount = Math.min(profilesAtOnceMax || PROFILES_AT_ONCE_MAX, PROFILES_AT_ONCE_MAX);
     let newRefusal: CodedError | undefined = announced.refusal;
@@ -136,7 +137,7 @@ export class Writer implements ProfileSink {
         if (newRefusal !== undefined && announced.isNew(labelSets[at]!)) refused.push({ index: at, error: newRefusal });
         else todo.push(at);
       }
-      const refusals = await Promise.all(todo.map((index) => this.#pushOne(tenant, profiles[index]!, labelSets[index]!, caller)));
+      const refusals = await Promise.all(todo.map((index) => this.#pushOne(tenant, profiles[index]!, labelSets[index]!, caller, { index, parts })));
       for (const [inTurn, error] of refusals.entries()) {
         if (error === undefined) continue;
         refused.push({ index: todo[inTurn]!, error });
@@ -155,14 +156,15 @@ export class Writer implements ProfileSink {
   }
 
   /** Why the profile, or a part of it, was refused; undefined where all of it is kept. */
-  async #pushOne(tenant: TenantId, profile: ArrivedProfile, labelSet: number, caller: Caller): Promise<CodedError | undefined> {
+  async #pushOne(tenant: TenantId, profile: ArrivedProfile, labelSet: number, caller: Caller, { index, parts }: PartsOf): Promise<CodedError | undefined> {
     const { activeSeries, floorOf, head, limitsFor, replicator } = this.#modules;
     let hasArrived = false;
     head.announce();
     try {
       caller.throwIfAborted(); // the caller may have left while earlier profiles of the push were worked on
       const limits = limitsFor(tenant);
-      const records = await this.#encode(tenant, profile, limits);
+      let refusedParts: readonly CodedError[] = NO_PARTS;
+      const records = await this.#encode(tenant, profile, limits, (errors) => (refusedParts = errors));
       let keepings: readonly Keeping[] = NOTHING_KEPT;
       try {
         caller.throwIfAborted();
@@ -173,6 +175,7 @@ export class Writer implements ProfileSink {
         head.arrived();
         await (keepings.length === 1 ? keepings[0]!.kept : allOf(keepings));
         if (admitted.refusal !== undefined) throw admitted.refusal;
+        for (const error of refusedParts) parts.push({ index, error });
       } finally {
         this.#giveBack(records, keepings);
       }
@@ -192,18 +195,18 @@ export class Writer implements ProfileSink {
     else void Promise.all(reading).then(() => compute.release(records));
   }
 
-  #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
+  #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits, onRefused: OnRefused): Promise<readonly EncodedRecord[]> {
     const nowMs = this.#modules.clock.nowMs();
     const name = arrivalName(tenant, profile);
-    if (name !== undefined) return this.#encodeNamed(name, nowMs, tenant, profile, limits);
-    return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits);
+    if (name !== undefined) return this.#encodeNamed(name, nowMs, tenant, profile, limits, onRefused);
+    return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits, onRefused);
   }
 
   /**
    * Encodes a push that may have no time of its own. It gets one before it is encoded, so that copies that are under way at the same time get the same one.
    * Where it turns out to have none, the cluster is asked which one it has; if another, it is encoded again.
    */
-  async #encodeNamed(name: string, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
+  async #encodeNamed(name: string, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits, onRefused: OnRefused): Promise<readonly EncodedRecord[]> {
     const { arrivalAgreement, arrivalTimes, cluster, compute } = this.#modules;
     // One round; two where a record that the head held at the start has the same name and turns out to be another profile.
     for (;;) {
@@ -211,7 +214,7 @@ export class Writer implements ProfileSink {
       const { timeMs } = arrival;
       let records: readonly EncodedRecord[];
       try {
-        records = await this.#encodeAt(timeMs, nowMs, tenant, profile, limits);
+        records = await this.#encodeAt(timeMs, nowMs, tenant, profile, limits, onRefused);
       } catch (error) {
         arrivalTimes.keep(arrival);
         throw error;
@@ -231,7 +234,7 @@ export class Writer implements ProfileSink {
         throw error;
       }
       compute.release(records);
-      return this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
+      return this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits, onRefused);
     }
   }
 
@@ -244,7 +247,7 @@ export class Writer implements ProfileSink {
     return settings;
   }
 
-  #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
+  #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits, onRefused: OnRefused): Promise<readonly EncodedRecord[]> {
     const { cluster, compute, openGeneration } = this.#modules;
     return compute.encode({
       tenant,
@@ -257,6 +260,7 @@ export class Writer implements ProfileSink {
       nowMs,
       ingest: profile.ingest,
       settings: this.#settingsOf(limits),
+      onRefused,
       // Among several members most records have their rank 0 elsewhere, and rows that are pre-interned in vain cost more than to decode the others once more.
       generation: cluster.view.members.length === 1 ? openGeneration() : NO_GENERATION,
     });
@@ -267,6 +271,14 @@ interface Refused {
   readonly index: number;
   readonly error: CodedError;
 }
+
+/** Where the refusals go of profiles in one body of the push. */
+interface PartsOf {
+  readonly index: number;
+  readonly parts: Refused[];
+}
+
+type OnRefused = (refused: readonly CodedError[]) => void;
 
 /** The label sets of a push: one for each of its profiles. */
 interface PushedLabelSets {
@@ -300,4 +312,5 @@ async function allOf(keepings: readonly Keeping[]): Promise<void> {
   for (const outcome of await Promise.allSettled(keepings.map(({ kept }) => kept))) if (outcome.status === "rejected") throw outcome.reason;
 }
 
+const NO_PARTS: readonly CodedError[] = [];
 const NOTHING_KEPT: readonly Keeping[] = [];

@@ -1,4 +1,5 @@
 /** A body in another format than pprof, and what its reader makes of it. */
+import type { CodedError } from "@pyromesh/base";
 import type { IngestQuirks } from "../labels/ingest-name.ts";
 import type { Label } from "../labels/labels.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
@@ -19,13 +20,17 @@ export interface FormatProfile {
   /** All labels of its series, in place of those of the request. */
   readonly labels: readonly Label[];
   readonly ingest?: IngestQuirks | undefined;
+  /** What the profile is called in errors; needed where the others of its body are kept without it. */
+  readonly name?: string;
 }
 
 export interface FormatBody {
   /** Read one by one: a later profile is made when the earlier one has become records. */
   readonly profiles: Iterable<FormatProfile>;
-  /** What of the body was refused while the rest is kept, a sentence for each. Whole once `profiles` is read to its end. */
-  readonly refused?: readonly string[];
+  /** What of the body the reader refused while the rest is kept: a refusal for each profile. Whole once `profiles` is read to its end. */
+  readonly refused?: readonly CodedError[];
+  /** True: a profile that is refused later, by its labels or its time, leaves the others. Else it refuses the body. */
+  readonly keepsRest?: boolean;
 }
 
 /**

@@ -2,6 +2,7 @@
  * The formats that a body may have, other than pprof. To add one: its reader, in a file of its own, and a line in each of the two lists
  * here. The API chooses the format and makes its form (api/src/write/ingest.ts).
  */
+import type { OtlpForm } from "../otlp/otlp.ts";
 import type { FoldedText } from "../text/folded.ts";
 import { readFolded } from "./folded.ts";
 import { readJfr } from "./jfr.ts";
@@ -13,6 +14,7 @@ import { readTree } from "./tree.ts";
 import type { TreeForm } from "./tree.ts";
 import { readTrie } from "./trie.ts";
 import type { TrieForm } from "./trie.ts";
+import { readOtlp } from "./otlp.ts";
 
 /** Format -> how a body of it is to be read. */
 export interface BodyForms {
@@ -21,6 +23,7 @@ export interface BodyForms {
   readonly speedscope: SpeedscopeForm;
   readonly tree: TreeForm;
   readonly trie: TrieForm;
+  readonly otlp: OtlpForm;
 }
 
 const READERS: { readonly [Kind in keyof BodyForms]: FormatReader<BodyForms[Kind]> } = {
@@ -29,7 +32,15 @@ const READERS: { readonly [Kind in keyof BodyForms]: FormatReader<BodyForms[Kind
   speedscope: readSpeedscope,
   tree: readTree,
   trie: readTrie,
+  otlp: readOtlp,
 };
+
+/** Formats whose bodies hold several profiles: the limit on the size of a profile is that of each, and not of the body. */
+const HOLD_MANY: ReadonlySet<keyof BodyForms> = new Set(["otlp"] as const);
+
+export function holdsManyProfiles({ kind }: BodyFormat): boolean {
+  return HOLD_MANY.has(kind);
+}
 
 export type BodyFormat = { readonly [Kind in keyof BodyForms]: { readonly kind: Kind; readonly form: BodyForms[Kind] } }[keyof BodyForms];
 

@@ -1,0 +1,78 @@
+/**
+ * Attributes as text: a string, a whole number, or a list of one of these. Others (booleans, fractions, maps, longer lists) are no labels, as in
+ * Pyroscope.
+ *
+ *   KeyValue          1 key   2 value   3 index of the key, instead of it           of a resource, of a scope, and of the dictionary of 1.7
+ *   KeyValueAndUnit   1 index of the key   2 value   3 index of the unit            of the dictionary from 1.8 on
+ *   AnyValue          1 string  3 int64  5 list of AnyValue  8 index of a string
+ */
+import { decodeUtf8 } from "@pyromesh/base";
+import type { Label } from "../labels/labels.ts";
+import type { ExportTables } from "./export-tables.ts";
+import { stringAt } from "./export-tables.ts";
+import { LENGTH, VARINT, WireCursor } from "./wire-cursor.ts";
+
+/** One attribute; without a text it makes no label. */
+export interface Attribute {
+  readonly key: string;
+  readonly text: string;
+}
+
+/** The attributes in field `field` of the message that lies there: a resource or a scope. */
+export function attributesOf(tables: ExportTables, field: number, start: number, stop: number): Label[] {
+  const labels: Label[] = [];
+  const cursor = new WireCursor(tables.bytes).enter(start, stop);
+  while (cursor.next()) {
+    if (cursor.field !== field || cursor.wire !== LENGTH) continue;
+    const { key, text } = keyValue(tables, cursor.start, cursor.stop);
+    labels.push({ name: key, value: text });
+  }
+  return labels;
+}
+
+/** An attribute of the dictionary's table, which the caller knows to be in it. */
+export function tableAttribute(tables: ExportTables, index: number): Attribute {
+  const { attributes } = tables;
+  return keyValue(tables, attributes.starts[index]!, attributes.stops[index]!);
+}
+
+/** Reads either kind of pair: the key is a text, or the index of one in field 1 or, in a KeyValue, in field 3. */
+function keyValue(tables: ExportTables, start: number, stop: number): Attribute {
+  let key = "";
+  let text = "";
+  let [isIndexed, keyIndex] = [false, 0];
+  const cursor = new WireCursor(tables.bytes).enter(start, stop);
+  while (cursor.next()) {
+    if (cursor.field === 1 && cursor.wire === LENGTH) key = decodeUtf8(tables.bytes.subarray(cursor.start, cursor.stop));
+    else if (cursor.field === 1 && cursor.wire === VARINT) [isIndexed, keyIndex] = [true, cursor.number];
+    else if (cursor.field === 3 && cursor.wire === VARINT && key === "" && !isIndexed) keyIndex = cursor.number;
+    else if (cursor.field === 2 && cursor.wire === LENGTH) text = valueText(tables, cursor.start, cursor.stop, true);
+  }
+  return { key: keyIndex === 0 ? key : stringAt(tables, keyIndex), text };
+}
+
+function valueText(tables: ExportTables, start: number, stop: number, mayBeList: boolean): string {
+  let text = "";
+  const cursor = new WireCursor(tables.bytes).enter(start, stop);
+  while (cursor.next()) {
+    if (cursor.field === 1 && cursor.wire === LENGTH) text = decodeUtf8(tables.bytes.subarray(cursor.start, cursor.stop));
+    else if (cursor.field === 3 && cursor.wire === VARINT) text = String(cursor.int64());
+    else if (cursor.field === 8 && cursor.wire === VARINT) text = stringAt(tables, cursor.number);
+    else if (cursor.field === 5 && cursor.wire === LENGTH) text = mayBeList ? onlyText(tables, cursor.start, cursor.stop) : "";
+    else text = ""; // of the fields of a oneof the last one counts
+  }
+  return text;
+}
+
+/** The text of a list of one value. A list in it has none, so that nothing nests deeper. */
+function onlyText(tables: ExportTables, start: number, stop: number): string {
+  let text = "";
+  let count = 0;
+  const cursor = new WireCursor(tables.bytes).enter(start, stop);
+  while (cursor.next()) {
+    if (cursor.field !== 1 || cursor.wire !== LENGTH) continue;
+    if (++count > 1) return "";
+    text = valueText(tables, cursor.start, cursor.stop, false);
+  }
+  return text;
+}

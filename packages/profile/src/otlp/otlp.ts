@@ -1,0 +1,183 @@
+/**
+ * OTLP profiles: an ExportProfilesServiceRequest of version 1.7 to 1.11, as protobuf or JSON, becomes one pprof for each service of each profile.
+ *
+ *   body --tables--> dictionary and resources --layout--> version --for each profile--> samples by service --writer--> pprof, labels
+ *
+ * A profile that cannot be read is refused by itself, and the others are kept. What concerns all of them refuses the export: that it is no
+ * protobuf, or is of no known version. Pure.
+ */
+import { CodedError } from "@pyromesh/base";
+import type { Label } from "../labels/labels.ts";
+import type { ProfileLimits } from "../labels/limits.ts";
+import { refusal } from "../labels/refusal.ts";
+import { attributesOf, tableAttribute } from "./attributes.ts";
+import { readTables } from "./export-tables.ts";
+import type { ExportTables } from "./export-tables.ts";
+import type { Layout } from "./generation.ts";
+import { layoutOf } from "./generation.ts";
+import { bytesOfJson } from "./otlp-json.ts";
+import { OtlpPprofWriter } from "./otlp-pprof.ts";
+import { OtlpSample } from "./otlp-sample.ts";
+import { profileHead } from "./profile-head.ts";
+import { seriesLabelsOf, SERVICE_ATTRIBUTE, serviceOf } from "./series-labels.ts";
+import { LENGTH, WireCursor } from "./wire-cursor.ts";
+
+/** How an export is written. Plain data. */
+export interface OtlpForm {
+  readonly encoding: "protobuf" | "json";
+}
+
+/** Series of one export; as many as one push may have. */
+const SERIES_MAX = 16_384;
+
+/**
+ * Bytes that all pprofs of one export may take, beside four for each of its own. A small sample can refer to a large stack, and many can to the
+ * same: beyond it the export is refused, which bounds the time that it takes. Exports of profilers become smaller as pprof.
+ */
+const PPROF_BYTES_MIN = 8 * 2 ** 20;
+
+/** One profile of one service. */
+export interface OtlpProfile {
+  readonly pprof: Uint8Array;
+  readonly labels: readonly Label[];
+  /** Where it stands in the export. */
+  readonly name: string;
+}
+
+export interface OtlpExport {
+  readonly profiles: Iterable<OtlpProfile>;
+  /** Whole once `profiles` is read to its end. */
+  readonly refused: readonly CodedError[];
+}
+
+/** Throws a refusal of the export, also while its profiles are read. */
+export function readExport(body: Uint8Array, { encoding }: OtlpForm, limits: ProfileLimits): OtlpExport {
+  const json = encoding === "json" ? bytesOfJson(body) : undefined;
+  const tables = readTables(json?.bytes ?? body);
+  const reading = new ExportReading(tables, json?.layout ?? layoutOf(tables), limits);
+  return { profiles: reading.profiles(), refused: reading.refused };
+}
+
+class ExportReading {
+  readonly refused: CodedError[] = [];
+  readonly #tables: ExportTables;
+  readonly #layout: Layout;
+  readonly #writer: OtlpPprofWriter;
+  /** The service that an attribute of the dictionary names. Most exports have none. */
+  readonly #services: ReadonlyMap<number, string>;
+  #seriesCount = 0;
+  #pprofBytes = 0;
+  readonly #pprofBytesMax: number;
+
+  constructor(tables: ExportTables, layout: Layout, limits: ProfileLimits) {
+    this.#tables = tables;
+    this.#layout = layout;
+    this.#writer = new OtlpPprofWriter(tables, layout, limits);
+    this.#services = servicesOf(tables);
+    this.#pprofBytesMax = PPROF_BYTES_MIN + 4 * tables.bytes.length;
+  }
+
+  *profiles(): Generator<OtlpProfile> {
+    const { bytes, resources } = this.#tables;
+    const [ofResource, ofScope] = [new WireCursor(bytes), new WireCursor(bytes)];
+    for (let i = 0; i < resources.count; i++) {
+      const resource = { start: resources.starts[i]!, stop: resources.stops[i]! };
+      const attributes = this.#attributesIn(resource, 1);
+      ofResource.enter(resource.start, resource.stop);
+      let scopeIndex = 0;
+      while (ofResource.next()) {
+        if (ofResource.field !== 2 || ofResource.wire !== LENGTH) continue;
+        const scope = { start: ofResource.start, stop: ofResource.stop };
+        const owner = { attributes, scopeAttributes: this.#attributesIn(scope, 3), service: serviceOf(attributes) };
+        ofScope.enter(scope.start, scope.stop);
+        let profileIndex = 0;
+        while (ofScope.next()) {
+          if (ofScope.field !== 2 || ofScope.wire !== LENGTH) continue;
+          const name = `resource_profiles[${i}].scope_profiles[${scopeIndex}].profiles[${profileIndex++}]`;
+          yield* this.#profile(owner, ofScope.start, ofScope.stop, name);
+        }
+        scopeIndex++;
+      }
+    }
+  }
+
+  /** The attributes of the resource or scope, which is field 1 of the message that lies there. Of several the last one counts. */
+  #attributesIn({ start, stop }: Place, field: number): Attributes {
+    const cursor = new WireCursor(this.#tables.bytes).enter(start, stop);
+    let found: Attributes = [];
+    while (cursor.next()) if (cursor.field === 1 && cursor.wire === LENGTH) found = attributesOf(this.#tables, field, cursor.start, cursor.stop);
+    return found;
+  }
+
+  *#profile(owner: Owner, start: number, stop: number, name: string): Generator<OtlpProfile> {
+    // All pprofs of a profile are made before the first is given away, so that a profile is refused as a whole.
+    const made: OtlpProfile[] = [];
+    try {
+      const head = profileHead(this.#tables, this.#layout, start, stop);
+      for (const [service, samples] of this.#samplesByService(start, stop)) {
+        if (++this.#seriesCount > SERIES_MAX) break;
+        const labels = seriesLabelsOf(head.name, service === "" ? owner.service : service, owner.attributes, owner.scopeAttributes);
+        made.push({ pprof: this.#writer.write(head, samples), labels, name });
+        this.#pprofBytes += this.#writer.writtenBytes;
+        if (this.#pprofBytes > this.#pprofBytesMax) break;
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof CodedError)) throw thrown;
+      this.#pprofBytes += this.#writer.writtenBytes;
+      this.refused.push(named(name, thrown));
+      made.length = 0;
+    }
+    if (this.#seriesCount > SERIES_MAX) throw refusal("profile_size_limit", `the export has more than ${SERIES_MAX} profiles, those of each service counted by themselves: send fewer at once`);
+    if (this.#pprofBytes > this.#pprofBytesMax) throw refusal("profile_size_limit", `the profiles of the export take more than ${this.#pprofBytesMax} bytes as pprof: send fewer at once, or with shorter stacks`);
+    yield* made;
+  }
+
+  /** Where the samples lie, start and stop in turn, by the service that they name: "" for those that name none. */
+  #samplesByService(start: number, stop: number): Map<string, number[]> {
+    const found = new Map<string, number[]>();
+    const cursor = new WireCursor(this.#tables.bytes).enter(start, stop);
+    const sample = this.#services.size === 0 ? undefined : new OtlpSample(this.#tables.bytes, this.#layout);
+    while (cursor.next()) {
+      if (cursor.field !== 2 || cursor.wire !== LENGTH) continue;
+      const service = sample === undefined ? "" : this.#serviceIn(sample.read(cursor.start, cursor.stop));
+      const places = found.get(service);
+      if (places === undefined) found.set(service, [cursor.start, cursor.stop]);
+      else places.push(cursor.start, cursor.stop);
+    }
+    return found;
+  }
+
+  #serviceIn({ attributes, attributeCount }: OtlpSample): string {
+    for (let i = 0; i < attributeCount; i++) {
+      const service = this.#services.get(attributes[i]!);
+      if (service !== undefined) return service;
+    }
+    return "";
+  }
+}
+
+interface Place {
+  readonly start: number;
+  readonly stop: number;
+}
+
+type Attributes = ReturnType<typeof attributesOf>;
+
+interface Owner {
+  readonly attributes: Attributes;
+  readonly scopeAttributes: Attributes;
+  readonly service: string;
+}
+
+function servicesOf(tables: ExportTables): ReadonlyMap<number, string> {
+  const services = new Map<number, string>();
+  for (let i = 0; i < tables.attributes.count; i++) {
+    const { key, text } = tableAttribute(tables, i);
+    if (key === SERVICE_ATTRIBUTE && text !== "") services.set(i, text);
+  }
+  return services;
+}
+
+function named(name: string, error: CodedError): CodedError {
+  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
+}

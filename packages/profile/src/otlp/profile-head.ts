@@ -1,0 +1,76 @@
+/**
+ * What an OTLP profile says of itself, and the profile type that it becomes:
+ *
+ *   samples:count, period cpu:nanoseconds   process_cpu, cpu:nanoseconds: each value is multiplied by the period
+ *   off_cpu:nanoseconds, without a period   off_cpu
+ *   any other                               named by its period type, as `memory` of memory:bytes; process_cpu without one
+ */
+import { malformed } from "../labels/refusal.ts";
+import type { SampleType } from "../labels/profile-type.ts";
+import type { ExportTables } from "./export-tables.ts";
+import { stringAt } from "./export-tables.ts";
+import type { Layout } from "./generation.ts";
+import { FIXED64, LENGTH, VARINT, WireCursor } from "./wire-cursor.ts";
+
+export interface ProfileHead {
+  /** `__name__` */
+  readonly name: string;
+  readonly types: readonly SampleType[];
+  /** Each value counts this much. */
+  readonly scales: readonly bigint[];
+  readonly periodType: SampleType;
+  readonly period: bigint;
+  readonly timeNs: bigint;
+  readonly durationNs: bigint;
+  /** Of 1.7: where the list lies of which stacks are parts. */
+  readonly locationIndices: readonly [start: number, stop: number];
+}
+
+/** What a sender takes that says nothing of a duration, as in Pyroscope. */
+const DURATION_DEFAULT_NS = 10_000_000_000n;
+const NO_TYPE: SampleType = { type: "", unit: "" };
+
+export function profileHead(tables: ExportTables, { profile }: Layout, start: number, stop: number): ProfileHead {
+  const types: SampleType[] = [];
+  let periodType = NO_TYPE;
+  let [period, timeNs, durationNs] = [0n, 0n, 0n];
+  let locationIndices: readonly [number, number] = [0, 0];
+  const cursor = new WireCursor(tables.bytes).enter(start, stop);
+  while (cursor.next()) {
+    const { field, wire } = cursor;
+    if (field === 1 && wire === LENGTH) types.push(valueType(tables, cursor));
+    else if (field === profile.locationIndices && wire === LENGTH) locationIndices = [cursor.start, cursor.stop];
+    else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) timeNs = BigInt.asIntN(64, cursor.uint64());
+    else if (field === profile.duration && wire === VARINT) durationNs = BigInt.asIntN(64, cursor.uint64());
+    else if (field === profile.periodType && wire === LENGTH) periodType = valueType(tables, cursor);
+    else if (field === profile.period && wire === VARINT) period = BigInt(cursor.int64());
+  }
+  if (types.length === 0) throw malformed("it has no sample_type: say what its values are");
+  if (durationNs <= 0n) durationNs = DURATION_DEFAULT_NS;
+  // A period of 0 says that nothing is sampled periodically, whatever its type.
+  const sampled = period === 0n ? NO_TYPE : periodType;
+  const scales = types.map((type) => (isCpuSamples(type, sampled) ? period : 1n));
+  const shown = types.map((type) => (isCpuSamples(type, sampled) ? sampled : type));
+  return { name: nameOf(types, sampled), types: shown, scales, periodType, period, timeNs: timeNs > 0n ? timeNs : 0n, durationNs, locationIndices };
+}
+
+function isCpuSamples({ type, unit }: SampleType, period: SampleType): boolean {
+  return type === "samples" && unit === "count" && period.type === "cpu" && period.unit === "nanoseconds";
+}
+
+function nameOf(types: readonly SampleType[], periodType: SampleType): string {
+  const [first] = types;
+  if (first!.type === "off_cpu" && first!.unit === "nanoseconds" && types.length === 1 && periodType.type === "") return "off_cpu";
+  if (periodType.type === "" || isCpuSamples(first!, periodType)) return "process_cpu";
+  return periodType.type;
+}
+
+function valueType(tables: ExportTables, { start, stop }: WireCursor): SampleType {
+  let [type, unit] = [0, 0];
+  const cursor = new WireCursor(tables.bytes).enter(start, stop);
+  while (cursor.next()) {
+    if (cursor.field === 1 && cursor.wire === VARINT) type = cursor.number;
+    else if (cursor.field === 2 && cursor.wire === VARINT) unit = cursor.number;
+  }
+  return { type: stringAt(tables, type), unit: stringAt(tables, unit) };
+}
