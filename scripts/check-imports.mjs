@@ -41,10 +41,10 @@ const MAY_IMPORT = {
  * them and may use all; only a room after "." may use these files. Tests and `testing` folders are free.
  */
 const ROOMS = {
-  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "formats", "record", "graph", "scan"],
+  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "jfr", "formats", "record", "graph", "scan"],
   head: ["entries", "store", "disk", "state", "recovery"],
   block: ["bucket", "segment", "listing", "catalog", "objects"],
-  api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
+  api: ["proto", "print", "ports", "bodies", "rpc", "read", "write", "admin", "listener"],
   gossip: ["items", "table", "membership", "links", "libp2p"],
   node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "config", ".", "cli"],
 };

@@ -40,7 +40,7 @@ function freshSeed() {
   const folders = ["test/sim/src", ...readdirSync(path.join(root, "packages")).map((name) => `packages/${name}/src`)];
   const hash = createHash("sha256");
   for (const folder of folders.sort()) {
-    const files = readdirSync(path.join(root, folder), { recursive: true }).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"));
+    const files = readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"));
     for (const file of files.sort()) hash.update(`${folder}/${file}\0`).update(readFileSync(path.join(root, folder, file))).update("\0");
   }
   return hash.digest().readUInt32LE() >>> 1;

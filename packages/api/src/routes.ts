@@ -11,6 +11,7 @@ import type { QueryLimits } from "./read/query-limits.ts";
 import { labelValuesHandler, renderDiffHandler, renderHandler } from "./read/render.ts";
 import { route } from "./ports/route.ts";
 import type { Route } from "./ports/route.ts";
+import { unaryRpc } from "./rpc/unary-rpc.ts";
 import { topTableRoute } from "./read/top-table.ts";
 
 interface ApiRoutesOptions {
@@ -40,17 +41,18 @@ export function apiRoutes(options: ApiRoutesOptions, modules: ApiRoutesModules):
 /** The routes for pushes and queries only: for the main listener of a node whose admin routes are on `--admin-addr`. */
 export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesModules, "admin" | "pages" | "profiler">): readonly Route[] {
   const read = { access: "read" } as const;
+  const query = { access: "read", isQuery: true } as const;
   const write = { access: "write" } as const;
   const querierOptions = { limitsOf: options.limitsOf, bodyBytesMax: options.queryBodyBytesMax };
   const topTable = topTableRoute(querierOptions, modules);
   return [
-    route("POST", "/push.v1.PusherService/Push", modules.push, write),
+    ...unaryRpc("/push.v1.PusherService/Push", modules.push, write),
     route("POST", "/ingest", modules.ingest, write),
     route("POST", "/pyroscope/ingest", modules.ingest, write),
-    ...querierRoutes(querierOptions, modules).map(({ path, handler }) => route("POST", path, handler, read)),
-    route("POST", topTable.path, topTable.handler, read),
-    route("POST", FEATURE_FLAGS_PATH, featureFlagsHandler(querierOptions), read),
-    route("POST", VERSION_PATH, versionHandler(querierOptions)),
+    ...querierRoutes(querierOptions, modules).flatMap(({ path, handler }) => unaryRpc(path, handler, query)),
+    ...unaryRpc(topTable.path, topTable.handler, query),
+    ...unaryRpc(FEATURE_FLAGS_PATH, featureFlagsHandler(querierOptions), query),
+    ...unaryRpc(VERSION_PATH, versionHandler(querierOptions), { isQuery: true }),
     route("GET", "/pyroscope/render", renderHandler(options, modules), read),
     route("GET", "/pyroscope/render-diff", renderDiffHandler(options, modules), read),
     route("GET", "/pyroscope/label-values", labelValuesHandler(options, modules), read),

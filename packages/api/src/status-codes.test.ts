@@ -229,7 +229,8 @@ describe("status codes", () => {
       it(`${method}: ${verb} is 405`, async () => {
         const path = method.includes("/") ? method : `querier.v1.QuerierService/${method}`;
         const response = await fetch(`${api.url}/${path}`, { method: verb });
-        expect([response.status, response.headers.get("allow")]).to.deep.equal([405, "POST"]);
+        // A GET without a message is no call of Connect, and gets what Pyroscope answers.
+        expect([response.status, response.headers.get("allow")]).to.deep.equal([405, verb === "GET" ? "POST" : "POST, GET"]);
       });
     }
     it(`${method}: text/plain is 415`, async () => {

@@ -68,6 +68,7 @@ export { foldedToPprof, parseFolded, pprofOfText, profileOfAppName, splitAppName
 export type { AppProfile, FoldedStack, FoldedText } from "./text/folded.ts";
 export { readFormat } from "./formats/formats.ts";
 export type { BodyFormat } from "./formats/formats.ts";
+export type { JfrForm } from "./formats/jfr.ts";
 export type { FormatBody, FormatContext, FormatProfile } from "./formats/format.ts";
 export { NORMALISATION_VERSION } from "./model/identity.ts";
 export { hexOfInvalidText } from "./pprof/invalid-text.ts";

@@ -1,6 +1,6 @@
 /**
  * Connect's unary protocol on the server side: a POST with one message, answered with one message, in JSON or binary by Content-Type.
- * Errors are `{"code","message"}` in JSON for both. Streaming, gRPC and gRPC-Web are not supported.
+ * Errors are `{"code","message"}` in JSON for both. Other protocols are adapters around it (rpc/protocols.ts).
  *
  * What must stay true: a message is never larger than `bodyBytesMax`, compressed or not. A request ends at the time limit that its client
  * set (`Connect-Timeout-Ms`), even where the handler ignores its signal.
@@ -68,7 +68,7 @@ export type Codec = "json" | "proto";
 /** The reply to an unknown content type. */
 export const CONTENT_TYPE_UNKNOWN: ApiReply = {
   status: 415,
-  headers: { "accept-post": "application/json, application/json; charset=utf-8, application/proto" },
+  headers: { "accept-post": "application/json, application/json; charset=utf-8, application/proto, application/grpc-web, application/grpc" },
   body: "",
 };
 
@@ -93,7 +93,7 @@ async function run<Request extends object, Response extends object>(
   return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }
 
-async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint8Array> {
+export async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint8Array> {
   const coding = contentCodingOf(request);
   const body = await request.body(bodyBytesMax);
   if (coding === undefined || body.length === 0) return body;

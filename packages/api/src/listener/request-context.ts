@@ -25,6 +25,7 @@ import { RequestBody } from "../bodies/request-body.ts";
 import type { BodyModules } from "../bodies/request-body.ts";
 import { RequestMemory } from "../ports/request-memory.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
+import type { RpcProtocol } from "../rpc/protocol.ts";
 import { hostsOf } from "./site-gate.ts";
 import type { SiteRequest } from "./site-gate.ts";
 
@@ -66,6 +67,8 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
   /** The route's name in metrics. */
   route = "unmatched";
   isWrite = false;
+  /** Of an RPC. Undefined: Connect, and whatever is no RPC. */
+  protocol: RpcProtocol | undefined;
   /** Headers that the reply has in addition to the handler's: names and values in turn. */
   extraHeaders: readonly string[] = NO_HEADERS;
   readonly #request: IncomingRequest;
@@ -187,7 +190,7 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     this.#host.timeouts.add(this);
     let work: Promise<ApiReply>;
     try {
-      work = handler(this);
+      work = handler(this.protocol === undefined ? this : this.protocol.request(this));
     } catch (thrown) {
       this.#onHandled();
       this.fail(thrown);
@@ -258,7 +261,8 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
 
   // --- the reply ----------------------------------------------------------------------------------------------------
 
-  #write(reply: ApiReply): void {
+  #write(plain: ApiReply): void {
+    const reply = this.protocol === undefined ? plain : this.protocol.reply(plain);
     const response = this.#response;
     // Ask the request's socket: a response has none while it waits behind another one.
     if (response.destroyed || this.#request.socket.destroyed) return this.#end();
@@ -267,19 +271,29 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     for (const name in reply.headers) headers.push(name, reply.headers[name]!);
     const bytes = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
     if (bytes.length > SMALL_REPLY_BYTES_MAX && this.method !== "HEAD") return this.#writeLarge(reply, headers, bytes);
-    if (!isCompressible(reply, bytes.length, this.#host.gzipBytesMin)) return this.#send(reply.status, headers, bytes);
-    headers.push("vary", "accept-encoding");
-    if (!takesGzip(this.#request.headers["accept-encoding"])) return this.#send(reply.status, headers, bytes);
-    headers.push("content-encoding", "gzip");
+    if (bytes.length <= this.#host.gzipBytesMin || !this.#isToCompress(reply, headers)) return this.#send(reply, headers, bytes, false);
     this.#host.compression
       .gzip(bytes, { level: GZIP_LEVEL })
-      .then((compressed) => this.#send(reply.status, headers, compressed))
+      .then((compressed) => {
+        headers.push(encodingHeaderOf(reply), "gzip");
+        this.#send(reply, headers, compressed, true);
+      })
       .catch((error: unknown) => this.#break(error));
   }
 
-  #send(status: number, headers: string[], bytes: Uint8Array): void {
+  /** Adds what a cache must know. */
+  #isToCompress({ envelope, headers: { "content-encoding": encoding, "content-type": contentType } }: ApiReply, headers: string[]): boolean {
+    if (envelope !== undefined) return takesGzip(this.#request.headers["grpc-accept-encoding"]);
+    if (encoding !== undefined || !isCompressibleType(contentType)) return false;
+    headers.push("vary", "accept-encoding");
+    return takesGzip(this.#request.headers["accept-encoding"]);
+  }
+
+  #send({ status, envelope }: ApiReply, headers: string[], message: Uint8Array, isCompressed: boolean): void {
     const response = this.#response;
     if (this.#isEnded) return; // the client went away during compression
+    const bytes = envelope === undefined ? message : Buffer.concat([envelope.before(message.length, isCompressed), message, envelope.after]);
+    if (envelope?.trailers !== undefined) response.setTrailers?.(envelope.trailers);
     const isUnread = this.#writeHead(status, headers, bytes.length);
     if (isUnread) {
       response.write(bytes);
@@ -343,26 +357,27 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     this.#sendLarge(reply, headers, bytes).catch((error: unknown) => this.#break(error));
   }
 
-  async #sendLarge({ status, headers: { "content-type": contentType, "content-encoding": encoding } }: ApiReply, headers: string[], plain: Uint8Array): Promise<void> {
-    let bytes = plain;
-    if (encoding === undefined && isCompressibleType(contentType)) {
-      headers.push("vary", "accept-encoding");
-      if (takesGzip(this.#request.headers["accept-encoding"])) bytes = await this.#compressed(plain, headers);
-    }
+  async #sendLarge(reply: ApiReply, headers: string[], plain: Uint8Array): Promise<void> {
+    const { envelope } = reply;
+    const bytes = this.#isToCompress(reply, headers) ? await this.#compressed(plain, encodingHeaderOf(reply), headers) : plain;
     if (this.#isEnded) return; // the client went away during compression
-    const isUnread = this.#writeHead(status, headers, bytes.length);
-    if (!(await this.#addSender(bytes.length).send(bytes))) return; // the client went away
+    const parts = envelope === undefined ? [bytes] : [envelope.before(bytes.length, bytes !== plain), bytes, envelope.after];
+    const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
+    if (envelope?.trailers !== undefined) this.#response.setTrailers?.(envelope.trailers);
+    const isUnread = this.#writeHead(reply.status, headers, sizeBytes);
+    const sender = this.#addSender(sizeBytes);
+    for (const part of parts) if (!(await sender.send(part))) return; // the client went away
     if (isUnread) this.#linger();
     else this.#response.end();
   }
 
   /** Returns `plain` where compression is not worth it. */
-  async #compressed(plain: Uint8Array, headers: string[]): Promise<Uint8Array> {
+  async #compressed(plain: Uint8Array, encodingHeader: string, headers: string[]): Promise<Uint8Array> {
     this.#isCompressing = true;
     const compressed = await this.#host.replies.compress(plain, GZIP_LEVEL);
     this.#isCompressing = false;
     if (compressed !== undefined) {
-      headers.push("content-encoding", "gzip");
+      headers.push(encodingHeader, "gzip");
       this.#host.replies.budget.give(this.#heldBytes);
       this.#heldBytes = compressed.length; // `compress` took the memory for it
     }
@@ -441,8 +456,9 @@ function parseTarget(url: string): { readonly path: string; readonly query: URLS
 /** Level 6 leaves 18 % less than level 1 (7.0 and 8.5 KB of a 52 KB profile), at many times the CPU, which is scarcer here than bandwidth. */
 const GZIP_LEVEL = 1;
 
-function isCompressible(reply: ApiReply, sizeBytes: number, bytesMin: number): boolean {
-  return sizeBytes > bytesMin && reply.headers["content-encoding"] === undefined && isCompressibleType(reply.headers["content-type"]);
+/** A protocol with frames compresses the message, not the body. */
+function encodingHeaderOf({ envelope }: ApiReply): string {
+  return envelope === undefined ? "content-encoding" : "grpc-encoding";
 }
 
 function isCompressibleType(contentType = ""): boolean {

@@ -23,6 +23,7 @@ import { RefusalLog, refusalReason } from "./refusal-log.ts";
 import type { PaceRule } from "./reader-pace.ts";
 import { Replies } from "./replies.ts";
 import { BodyMemory } from "../bodies/request-body.ts";
+import { protocolOf } from "../rpc/protocols.ts";
 import { RouteTable } from "../ports/route.ts";
 import type { Found, Route } from "../ports/route.ts";
 import { SiteGate } from "./site-gate.ts";
@@ -197,6 +198,7 @@ export class ApiServer {
     if (found.kind !== "not-found") context.route = found.route.path;
     let preflight: ApiReply | undefined;
     try {
+      if (found.kind !== "found" || found.route.isRpc) context.protocol = protocolOf(context.headers["content-type"], request.httpVersion);
       preflight = this.#admitSite(context, found);
     } catch (refusal) {
       context.fail(refusal);

@@ -35,6 +35,7 @@ function retryAfterOf(status: number, thrown: unknown): string | undefined {
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   BODY_TOO_LARGE: 413,
   BODY_READ_FAILED: 408,
+  GRPC_NEEDS_HTTP2: 505,
 };
 
 export function httpStatusOf(thrown: unknown): number {
@@ -80,7 +81,7 @@ export function kindOf(thrown: unknown): ErrorKind {
 }
 
 /** What the caller may read: the message of a coded error. Of any other error the caller learns only that it happened. */
-function publicMessageOf(thrown: unknown): string {
+export function publicMessageOf(thrown: unknown): string {
   if (thrown instanceof CodedError) return thrown.message;
   switch (kindOf(thrown)) {
     case "canceled":

@@ -43,6 +43,16 @@ export interface ApiReply {
   readonly body: Uint8Array | string;
   /** Why the request is refused. It is logged and never sent to the client. */
   readonly error?: unknown;
+  /** What the protocol of an RPC sends around the body. Absent: nothing. */
+  readonly envelope?: Envelope;
+}
+
+/** What a protocol sends around a reply's body, which is one message. The server compresses the message by the protocol's own headers. */
+export interface Envelope {
+  before(sizeBytes: number, isCompressed: boolean): Uint8Array;
+  readonly after: Uint8Array;
+  /** Sent behind the body, over HTTP/2 alone. Absent: the protocol needs none. */
+  readonly trailers: Readonly<Record<string, string>> | undefined;
 }
 
 export type Handler = (request: ApiRequest) => Promise<ApiReply>;

@@ -11,6 +11,8 @@ export interface Route {
   readonly isOperator: boolean;
   /** The route is answered while the server is at its limit too: a supervisor would take an overloaded node for a dead one otherwise. */
   readonly isProbe: boolean;
+  /** The handler is a unary call of Connect. Other protocols are adapters around it (rpc/protocols.ts). */
+  readonly isRpc: boolean;
   readonly handler: Handler;
 }
 
@@ -20,8 +22,8 @@ export type Found =
   /** The path exists, with the methods in `allow`. */
   | { readonly kind: "wrong-method"; readonly route: Route; readonly allow: string };
 
-export function route(method: Route["method"], path: string, handler: Handler, more: Partial<Pick<Route, "access" | "isOperator" | "isProbe">> = {}): Route {
-  return { path, method, handler, access: "none", isOperator: false, isProbe: false, ...more };
+export function route(method: Route["method"], path: string, handler: Handler, more: Partial<Pick<Route, "access" | "isOperator" | "isProbe" | "isRpc">> = {}): Route {
+  return { path, method, handler, access: "none", isOperator: false, isProbe: false, isRpc: false, ...more };
 }
 
 export class RouteTable {

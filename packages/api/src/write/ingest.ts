@@ -1,9 +1,10 @@
 /**
- * POST /ingest and /pyroscope/ingest, which the Go, Node, Python, Ruby and Rust SDKs use: one profile per request, with its labels in the
+ * POST /ingest and /pyroscope/ingest, which the Go, Java, Node, Python, Ruby and Rust SDKs use: one profile per request, with its labels in the
  * query string. The first line that applies says what the body is:
  *
  *   format=trie | tree, or binary/octet-stream+trie | +tree    Pyroscope's binary trees
  *   format=lines                                               one stack a line
+ *   format=jfr                                                 a recording of a JVM (ingest-jfr.ts)
  *   format=speedscope                                          speedscope's JSON
  *   format=pprof, or multipart/form-data                       pprof (fields profile, sample_type_config)
  *   format=folded | groups | collapsed, or none                `main;work;sum 40` a line
@@ -19,6 +20,9 @@ import type { AppProfile, BodyFormat, Label } from "@pyromesh/profile";
 import { parseAttimeStrict } from "../read/attime.ts";
 import { errorReplyWith, httpStatusOf } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import { ingestFormat, isOfNames, unreadAsText } from "./ingest-format.ts";
+import type { IngestFormat } from "./ingest-format.ts";
+import { jfrForm, readJfrBody } from "./ingest-jfr.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { JSON_MESSAGE_BOUNDS } from "../proto/json-bounds.ts";
@@ -38,7 +42,7 @@ export function ingestHandler(options: WriteOptions, modules: WriteModules & { r
       return { status: 200, headers: {}, body: "" };
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
-      return ingestErrorReply(thrown, isText(request));
+      return ingestErrorReply(thrown, isOfNames(ingestFormat(request)));
     }
   };
 }
@@ -56,11 +60,11 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   // Clients send an empty body when nothing was sampled. There is nothing to store and nothing wrong.
   if (body.length === 0) return;
 
-  const read = format === "pprof" ? readPprof(body, request, ask) : readOther(body, format, request, ask);
+  const read = readProfile(body, format, request, ask, limits);
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.profileSizeBytesMax);
   modules.counts.received(tenant, sizeBytes);
-  const limited = (read.format === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
+  const limited = (isOfNames(format) ? checkTextSize(body, limits) : undefined) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
@@ -83,6 +87,7 @@ async function readBody(request: ApiRequest, sizeBytesMax: number, gate: PushGat
 interface IngestQuery {
   readonly name: IngestName;
   readonly fromMs: number | undefined;
+  readonly untilMs: number | undefined;
   readonly sampleRate: number;
   readonly spyName: string;
 }
@@ -94,12 +99,12 @@ function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   const { query } = request;
   const name = parseIngestName(query.get("name") ?? "");
   const fromMs = afterEpoch(timeOf(query, "from", nowMs));
-  // `from` is the time of the profile; `until` is only validated.
+  // `from` is the time of the profile; `until` is only validated, but for a recording, which then is as long as that.
   const untilMs = afterEpoch(timeOf(query, "until", nowMs));
   if (fromMs !== undefined && untilMs !== undefined && fromMs > untilMs) {
     throw invalidArgument("INGEST_TIME_INVALID", `from (${query.get("from")}) is after until (${query.get("until")}): swap them`);
   }
-  return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
+  return { name, fromMs, untilMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
 }
 
 /** A time that is not after 1970-01-01 00:00 counts as absent, like the time of a pprof. */
@@ -135,47 +140,24 @@ const SAMPLE_RATE_DEFAULT = 100;
 /** Pyroscope reads 32 bits. */
 const SAMPLE_RATE_MAX = 0xffff_ffff;
 
-// --- the format -------------------------------------------------------------------------------------------------------
-
-type IngestFormat = "pprof" | "groups" | "lines" | "speedscope" | "tree" | "trie" | "unknown";
-
-/** Of each name of a format. Empty: none is named. */
-const FORMATS: Readonly<Record<string, IngestFormat>> = {
-  "": "groups",
-  collapsed: "groups",
-  folded: "groups",
-  groups: "groups",
-  lines: "lines",
-  pprof: "pprof",
-  speedscope: "speedscope",
-  tree: "tree",
-  trie: "trie",
-};
-
-function ingestFormat(request: ApiRequest): IngestFormat {
-  const contentType = (request.headers["content-type"] ?? "").toLowerCase();
-  const binary = /^binary\/octet-stream\+(trie|tree)\b/.exec(contentType);
-  if (binary !== null) return binary[1] as "trie" | "tree"; // the pattern has only these
-  const name = request.query.get("format") ?? "";
-  const format = Object.hasOwn(FORMATS, name) ? FORMATS[name]! : "unknown";
-  const isText = format === "groups" || format === "unknown";
-  return isText && contentType.startsWith("multipart/form-data") ? "pprof" : format;
-}
-
-/** What a body of an unknown format is refused for, where it could not be read as text either. */
-function unreadAsText(error: Error, request: ApiRequest): Error {
-  if (!(error instanceof CodedError) || error.code !== "PROFILE_MALFORMED") return error;
-  const format = request.query.get("format") ?? "";
-  return new CodedError({
-    code: "INGEST_FORMAT_UNKNOWN",
-    kind: "invalid_argument",
-    message: `format ${JSON.stringify(format.slice(0, 100))} is not accepted, and the body is no folded text: send format=pprof (as the body or as multipart/form-data), format=folded, format=groups, format=lines, format=speedscope, format=tree or format=trie`,
-    details: error.details,
-    cause: error,
-  });
-}
+// --- the body ----------------------------------------------------------------------------------------------------------
 
 type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "format" | "ingest">;
+
+/** Undefined: there is nothing to store. */
+function readProfile(body: Uint8Array, format: IngestFormat, request: ApiRequest, ask: IngestQuery, limits: WriteLimits): ReadProfile | undefined {
+  switch (format) {
+    case "pprof":
+      return readPprof(body, request, ask);
+    case "jfr": {
+      const { recording, labels } = readJfrBody(body, request.headers["content-type"] ?? "", limits.profileSizeBytesMax);
+      const form = jfrForm(labels, ask.sampleRate, ask.fromMs, ask.untilMs);
+      return { labels: recordingLabels(ask), pprof: recording, format: { kind: "jfr", form }, ingest: undefined };
+    }
+    default:
+      return readOther(body, format, request, ask);
+  }
+}
 
 /** Undefined: there is nothing to store. A multipart body is also read with `format=pprof`, where Pyroscope fails. */
 function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
@@ -209,7 +191,7 @@ function checkTextSize(text: Uint8Array, { profileSizeBytesMax }: WriteLimits): 
 }
 
 /** Only prepares the body: it becomes a pprof in the worker that decodes it. */
-function readOther(body: Uint8Array, format: Exclude<IngestFormat, "pprof">, request: ApiRequest, ask: IngestQuery): ReadProfile {
+function readOther(body: Uint8Array, format: Exclude<IngestFormat, "pprof" | "jfr">, request: ApiRequest, ask: IngestQuery): ReadProfile {
   const { app } = ask.name;
   const { service, suffix } = splitAppName(app);
   if (format === "speedscope") {
@@ -287,6 +269,11 @@ function ingestLabels(ask: IngestQuery, service: string, textName?: string): Lab
   return labels;
 }
 
+/** A recording's `__name__` and `jfr_event` come from what it holds. */
+function recordingLabels(ask: IngestQuery): Label[] {
+  return ingestLabels(ask, ask.name.app, "").filter(({ name }) => name !== LABEL_NAME && name !== "jfr_event");
+}
+
 // --- the reply --------------------------------------------------------------------------------------------------------
 
 /** Pyroscope derives the code from the status here, and knows no code for these two. */
@@ -297,7 +284,7 @@ function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
   return STATUS_UNKNOWN.has(reply.status) ? { ...reply, body: JSON.stringify({ code: "unknown", message: error.message }) } : reply;
 }
 
-/** For a pprof always 422. For any other format 422 where it cannot be parsed and 400 where it breaks a limit, as Pyroscope 2.2.1 answers. */
+/** For a pprof and a recording always 422. For any other format 422 where it cannot be parsed and 400 where it breaks a limit, as Pyroscope 2.2.1 answers. */
 function ingestStatus(error: CodedError, isOfText: boolean): number {
   if (error.code === "RATE_BURST_EXCEEDED") return 413;
   if (error.code === "CONTENT_ENCODING_UNKNOWN") return 415;
@@ -305,8 +292,4 @@ function ingestStatus(error: CodedError, isOfText: boolean): number {
   const status = httpStatusOf(error);
   if (status !== 400 || STATUS_400_CODES.has(error.code)) return status;
   return isOfText && error.code !== "PROFILE_MALFORMED" && error.code !== "INGEST_FORMAT_UNKNOWN" ? 400 : 422;
-}
-
-function isText(request: ApiRequest): boolean {
-  return ingestFormat(request) !== "pprof";
 }

@@ -1,3 +1,4 @@
+export { META_NOTES } from "../entries/keys.ts";
 export { listeningLogger, StillClock } from "./fixtures.ts";
 export { copyOf, MemoryDisk, pagesOf } from "./memory-store.ts";
 export { MemoryFile, MemoryCheckpoint } from "./memory-files.ts";

@@ -4,6 +4,8 @@
  */
 import type { FoldedText } from "../text/folded.ts";
 import { readFolded } from "./folded.ts";
+import { readJfr } from "./jfr.ts";
+import type { JfrForm } from "./jfr.ts";
 import type { FormatBody, FormatContext, FormatReader } from "./format.ts";
 import { readSpeedscope } from "./speedscope.ts";
 import type { SpeedscopeForm } from "./speedscope.ts";
@@ -15,6 +17,7 @@ import type { TrieForm } from "./trie.ts";
 /** Format -> how a body of it is to be read. */
 export interface BodyForms {
   readonly folded: FoldedText;
+  readonly jfr: JfrForm;
   readonly speedscope: SpeedscopeForm;
   readonly tree: TreeForm;
   readonly trie: TrieForm;
@@ -22,6 +25,7 @@ export interface BodyForms {
 
 const READERS: { readonly [Kind in keyof BodyForms]: FormatReader<BodyForms[Kind]> } = {
   folded: readFolded,
+  jfr: readJfr,
   speedscope: readSpeedscope,
   tree: readTree,
   trie: readTrie,

@@ -57,7 +57,7 @@ async function membersAt({ network }: Machine): Promise<MembersBody | undefined>
 
 /**
  * Everything of a tenant is counted alike by every node. Not at once: what was never acknowledged may be in one store's head or segment alone, and a node that has not
- * listed that segment, nor heard of it, may answer without that store.
+ * listed that segment, nor heard of it, may answer without that store. The store's own node counts it, so what all count alike lacks nothing.
  */
 export async function checkReceipts(world: World, tenant: string, when: string): Promise<void> {
   const withinMs = RECEIPTS_WITHIN_MS + deadlyCallMs(world);

@@ -93,6 +93,7 @@ export class Machine {
   start(): void {
     const life = new Life(this.#named(`run ${++this.#runCount}`));
     this.#life = life;
+    if (this.#member !== undefined && this.#disk.store.lacksNotes) this.#world.bucket.showWhatWasPut();
     this.#note(life, "starts");
     this.#run(life).then(
       () => {

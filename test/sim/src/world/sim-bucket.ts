@@ -51,6 +51,8 @@ export class SimBucket {
   readonly mixedUp: Map<string, string> = new Map();
   /** Puts under this prefix are refused with BUCKET_FORBIDDEN. */
   forbiddenPrefix: string | undefined;
+  /** What was put before is in every LIST that begins later. */
+  #shownBeforeMs = -Infinity;
   /** By key: how many puts in a row failed, and when the first of them did. */
   readonly failedPuts: Map<string, { count: number; readonly sinceMs: number }> = new Map();
 
@@ -67,6 +69,14 @@ export class SimBucket {
 
   get hasIdentity(): boolean {
     return this.#putMs.has(IDENTITY_KEY);
+  }
+
+  /**
+   * A store starts that does not know into which objects its records went. For these a reader has its own LIST alone, so from now on no LIST lacks what was put before
+   * (decision 0021: there a LIST must not be late).
+   */
+  showWhatWasPut(): void {
+    this.#shownBeforeMs = this.#modules.scheduler.nowMs;
   }
 
   /** The bucket as one run of the node sees it. */
@@ -127,7 +137,7 @@ export class SimBucket {
    */
   async *#list(run: BucketUser, prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
     const { faults, scheduler } = this.#modules;
-    const asOfMs = faults.comes("bucket list is stale") ? scheduler.nowMs - this.#chance.between(0, STALE_MS_MAX) : Infinity;
+    const asOfMs = faults.comes("bucket list is stale") ? Math.max(this.#shownBeforeMs, scheduler.nowMs - this.#chance.between(0, STALE_MS_MAX)) : Infinity;
     // Pages are short, so that other events happen between two of them.
     const pageLength = this.#chance.int(1, 40);
     let pageCount = 0;

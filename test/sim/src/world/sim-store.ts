@@ -4,7 +4,7 @@
  * there or not, and the store refuses all others until it is opened again.
  */
 import type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "@pyromesh/head";
-import { copyOf, pagesOf } from "@pyromesh/head/testing";
+import { copyOf, META_NOTES, pagesOf } from "@pyromesh/head/testing";
 import type { Chance } from "./chance.ts";
 import { diskFull } from "./sim-disk.ts";
 import type { DiskCalls } from "./sim-disk.ts";
@@ -33,6 +33,11 @@ export class StoreState {
 
   get sizeBytes(): number {
     return this.#sizeBytes;
+  }
+
+  /** It is in use, and nothing in it says into which objects its records went: a member's store is like that after an earlier build, or where its first start was cut short. */
+  get lacksNotes(): boolean {
+    return this.live.size > 0 && !this.live.has(textOf(META_NOTES));
   }
 
   nextHandle(): number {

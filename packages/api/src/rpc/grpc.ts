@@ -1,0 +1,80 @@
+/**
+ * gRPC's unary calls, around a handler of Connect. The message of the request is taken out of its frame and decompressed, within the bounds
+ * that the handler sets for its body. The reply is a frame and the trailers with its status; one that is refused has no frame, and its
+ * status lies among the headers.
+ *
+ * The frame of a reply is made when it is sent, since the server decides there whether the message is compressed.
+ */
+import { CodedError } from "@pyromesh/base";
+import type { ApiReply, ApiRequest, Envelope } from "../ports/http.ts";
+import { applyGrpcTimeout } from "./grpc-timeout.ts";
+import { encodeGrpcMessage, grpcStatusOf, GRPC_OK } from "./grpc-status.ts";
+import { FLAG_COMPRESSED, FRAME_HEADER_BYTES, frameHeader, invalidFrame, readOneMessage } from "./message-frame.ts";
+import type { MessageFrame } from "./message-frame.ts";
+import type { RpcProtocol } from "./protocol.ts";
+import { AdaptedRequest, inflateMessage } from "./adapted-request.ts";
+
+export interface GrpcForm {
+  /** Of requests and replies. */
+  readonly contentType: string;
+  readonly codec: "json" | "proto";
+}
+
+export class GrpcProtocol implements RpcProtocol {
+  readonly #form: GrpcForm;
+
+  constructor(form: GrpcForm) {
+    this.#form = form;
+  }
+
+  request(request: ApiRequest): ApiRequest {
+    return readGrpcRequest(request, this.#form, async (sizeBytesMax) => readOneMessage(await request.body(sizeBytesMax + FRAME_HEADER_BYTES)));
+  }
+
+  reply(reply: ApiReply): ApiReply {
+    if (reply.status === 200) return { ...reply, headers: replyHeaders(reply, this.#form), envelope: OK_ENVELOPE };
+    return { status: 200, headers: { ...replyHeaders(reply, this.#form), ...statusHeaders(reply) }, body: "" };
+  }
+}
+
+/** A request whose message `read` gives, in its frame. Throws GRPC_TIMEOUT_INVALID or GRPC_ENCODING_UNKNOWN. */
+export function readGrpcRequest(request: ApiRequest, { codec }: GrpcForm, read: (sizeBytesMax: number) => Promise<MessageFrame>): ApiRequest {
+  const encoding = request.headers["grpc-encoding"] ?? "identity";
+  if (encoding !== "identity" && encoding !== "gzip" && encoding !== "") throw unknownEncoding(encoding);
+  applyGrpcTimeout(request);
+  return new AdaptedRequest(request, `application/${codec}`, async (sizeBytesMax) => {
+    const { isCompressed, message } = await read(sizeBytesMax);
+    if (!isCompressed || message.length === 0) return message;
+    if (encoding !== "gzip") throw invalidFrame("the message is marked as compressed, and grpc-encoding names no compression: send grpc-encoding: gzip");
+    return inflateMessage(message, sizeBytesMax, request);
+  });
+}
+
+/** The headers of the handler's reply, without those of Connect. */
+export function replyHeaders({ headers }: ApiReply, { contentType }: GrpcForm): Readonly<Record<string, string>> {
+  const { "accept-encoding": _, ...own } = headers;
+  return { ...own, "content-type": contentType, "grpc-accept-encoding": TAKEN_ENCODINGS };
+}
+
+export function statusHeaders(reply: ApiReply): Readonly<Record<string, string>> {
+  const { code, message } = grpcStatusOf(reply);
+  return { "grpc-status": String(code), "grpc-message": encodeGrpcMessage(message) };
+}
+
+const TAKEN_ENCODINGS = "gzip, identity";
+
+export const OK_STATUS: Readonly<Record<string, string>> = { "grpc-status": String(GRPC_OK) };
+
+const OK_ENVELOPE: Envelope = {
+  before: (sizeBytes, isCompressed) => frameHeader(sizeBytes, isCompressed ? FLAG_COMPRESSED : 0),
+  after: new Uint8Array(0),
+  trailers: OK_STATUS,
+};
+
+function unknownEncoding(encoding: string): CodedError {
+  return new CodedError({
+    code: "GRPC_ENCODING_UNKNOWN",
+    kind: "unimplemented",
+    message: `grpc-encoding ${JSON.stringify(encoding.slice(0, 100))} is not supported: send gzip or identity`,
+  });
+}
