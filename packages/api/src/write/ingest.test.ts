@@ -354,11 +354,11 @@ describe("ingest", () => {
       expect((await rig().post("/ingest?name=my.service&format=perf", "a 1\n")).status).to.equal(400);
     });
 
-    for (const format of ["perf", "xml"]) {
+    for (const format of ["xml", "JFR"]) {
       it(`format ${format} is 422 and names what is accepted, where the body is no text`, async () => {
         const reply = await rig().post(`/ingest?name=a&format=${format}`, "x");
         expect(reply.status).to.equal(422);
-        for (const accepted of ["pprof", "folded", "groups", "lines", "speedscope", "tree", "trie"]) expect(errorOf(reply).message).to.contain(`format=${accepted}`);
+        for (const accepted of ["pprof", "jfr", "folded", "groups", "lines", "speedscope", "tree", "trie"]) expect(errorOf(reply).message).to.contain(`format=${accepted}`);
       });
     }
 

@@ -20,6 +20,8 @@ import type { AppProfile, BodyFormat, Label } from "@pyromesh/profile";
 import { parseAttimeStrict } from "../read/attime.ts";
 import { errorReplyWith, httpStatusOf } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import { ingestFormat, isOfNames, unreadAsText } from "./ingest-format.ts";
+import type { IngestFormat } from "./ingest-format.ts";
 import { jfrForm, readJfrBody } from "./ingest-jfr.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
@@ -40,7 +42,7 @@ export function ingestHandler(options: WriteOptions, modules: WriteModules & { r
       return { status: 200, headers: {}, body: "" };
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
-      return ingestErrorReply(thrown, isText(request));
+      return ingestErrorReply(thrown, isOfNames(ingestFormat(request)));
     }
   };
 }
@@ -62,7 +64,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.profileSizeBytesMax);
   modules.counts.received(tenant, sizeBytes);
-  const limited = (isTextFormat(format) ? checkTextSize(body, limits) : undefined) ?? modules.rateLimit.take(tenant, sizeBytes);
+  const limited = (isOfNames(format) ? checkTextSize(body, limits) : undefined) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
@@ -138,50 +140,7 @@ const SAMPLE_RATE_DEFAULT = 100;
 /** Pyroscope reads 32 bits. */
 const SAMPLE_RATE_MAX = 0xffff_ffff;
 
-// --- the format -------------------------------------------------------------------------------------------------------
-
-type IngestFormat = "pprof" | "jfr" | "groups" | "lines" | "speedscope" | "tree" | "trie" | "unknown";
-
-function isTextFormat(format: IngestFormat): boolean {
-  return format !== "pprof" && format !== "jfr";
-}
-
-/** Of each name of a format. Empty: none is named. */
-const FORMATS: Readonly<Record<string, IngestFormat>> = {
-  "": "groups",
-  collapsed: "groups",
-  folded: "groups",
-  groups: "groups",
-  jfr: "jfr",
-  lines: "lines",
-  pprof: "pprof",
-  speedscope: "speedscope",
-  tree: "tree",
-  trie: "trie",
-};
-
-function ingestFormat(request: ApiRequest): IngestFormat {
-  const contentType = (request.headers["content-type"] ?? "").toLowerCase();
-  const binary = /^binary\/octet-stream\+(trie|tree)\b/.exec(contentType);
-  if (binary !== null) return binary[1] as "trie" | "tree"; // the pattern has only these
-  const name = request.query.get("format") ?? "";
-  const format = Object.hasOwn(FORMATS, name) ? FORMATS[name]! : "unknown";
-  const isText = format === "groups" || format === "unknown";
-  return isText && contentType.startsWith("multipart/form-data") ? "pprof" : format;
-}
-
-/** What a body of an unknown format is refused for, where it could not be read as text either. */
-function unreadAsText(error: Error, request: ApiRequest): Error {
-  if (!(error instanceof CodedError) || error.code !== "PROFILE_MALFORMED") return error;
-  const format = request.query.get("format") ?? "";
-  return new CodedError({
-    code: "INGEST_FORMAT_UNKNOWN",
-    kind: "invalid_argument",
-    message: `format ${JSON.stringify(format.slice(0, 100))} is not accepted, and the body is no folded text: send format=pprof or format=jfr (as the body or as multipart/form-data), format=folded, format=groups, format=lines, format=speedscope, format=tree or format=trie`,
-    details: error.details,
-    cause: error,
-  });
-}
+// --- the body ----------------------------------------------------------------------------------------------------------
 
 type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "format" | "ingest">;
 
@@ -333,8 +292,4 @@ function ingestStatus(error: CodedError, isOfText: boolean): number {
   const status = httpStatusOf(error);
   if (status !== 400 || STATUS_400_CODES.has(error.code)) return status;
   return isOfText && error.code !== "PROFILE_MALFORMED" && error.code !== "INGEST_FORMAT_UNKNOWN" ? 400 : 422;
-}
-
-function isText(request: ApiRequest): boolean {
-  return isTextFormat(ingestFormat(request));
 }
