@@ -24,7 +24,12 @@ export function numberedProfile(n, timeMs) {
  * Resolves with the status, or undefined where the node ended without an answer. `sample`: further fields of the sample, such as `ID`.
  * `headers` are added.
  */
-export async function pushNumbered(node, n, timeMs, { sample = {}, headers = {} } = {}) {
+export async function pushNumbered(node, n, timeMs, options) {
+  return (await answerToNumbered(node, n, timeMs, options))?.status;
+}
+
+/** The same with the whole answer: `{ status, body }`. */
+export async function answerToNumbered(node, n, timeMs, { sample = {}, headers = {} } = {}) {
   const labels = [
     { name: "__name__", value: "process_cpu" },
     { name: "service_name", value: `service-${n % 3}` },
@@ -32,7 +37,7 @@ export async function pushNumbered(node, n, timeMs, { sample = {}, headers = {} 
   ];
   const rawProfile = Buffer.from(numberedProfile(n, timeMs)).toString("base64");
   try {
-    return (await call(node, "push.v1.PusherService/Push", { series: [{ labels, samples: [{ rawProfile, ...sample }] }] }, headers)).status;
+    return await call(node, "push.v1.PusherService/Push", { series: [{ labels, samples: [{ rawProfile, ...sample }] }] }, headers);
   } catch {
     return undefined;
   }

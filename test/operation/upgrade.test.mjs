@@ -8,11 +8,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { freePorts } from "../harness/free-ports.mjs";
 import { freshDataDir, spawnNode, untilReady } from "../harness/node-process.mjs";
-import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
+import { answerToNumbered, countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
 
 const DEADLINE_MS = 60_000;
 const EARLIER = { PYROMESH_TEST_FORMATS: "record=1,head=3" };
 const PUSH_PAUSE_MS = 20;
+/** Of each node's log, with what failed. */
+const LOG_LINES = 12;
 
 describe("a rolling upgrade", function () {
   this.timeout(300_000);
@@ -21,11 +23,14 @@ describe("a rolling upgrade", function () {
   /** By number; undefined while it is restarted. */
   let nodes;
   let load;
+  /** What an operator does now, for what is told of a failure. */
+  let step;
 
   beforeEach(async () => {
     data = freshDataDir();
     ports = await freePorts(4);
     nodes = [];
+    step = "start";
   });
   afterEach(async () => {
     load?.stop();
@@ -56,13 +61,25 @@ describe("a rolling upgrade", function () {
 
   /** As an operator does: once the others say that one may be stopped, and with no request to it sent or under way. */
   async function restart(index, env) {
+    step = `after the last restart, before that of node-${index}`;
     await until(async () => (await fetch(`${nodes[(index + 1) % 3].url}/api/v1/cluster/health`)).status === 200, "no node may be stopped", () => nodes[(index + 1) % 3]);
     const node = nodes[index];
     nodes[index] = undefined;
     await load.settled();
+    step = `node-${index} stops (${env === EARLIER ? "earlier" : "newer"} build next)`;
     await node.stop();
+    step = `node-${index} starts as the ${env === EARLIER ? "earlier" : "newer"} build`;
     await start(index, env);
   }
+
+  /** What failed, and all that is needed to find out why. */
+  const failureText = (what, node) => {
+    const at = `${new Date().toISOString()} ${what} at node-${nodes.indexOf(node)}; ${step}`;
+    const logs = nodes.flatMap((each, index) => (each === undefined ? [] : each.log.slice(-LOG_LINES).map((line) => `  node-${index} ${line}`)));
+    return [at, ...logs].join("\n");
+  };
+
+  const wordsOf = (answer) => (answer === undefined ? "no answer" : `${answer.status} ${JSON.stringify(answer.body)}`);
 
   /** `node()`: whose log tells why not. */
   async function until(holds, otherwise, node = () => nodes[0]) {
@@ -75,9 +92,6 @@ describe("a rolling upgrade", function () {
 
   const status = async (node) => (await fetch(`${node.url}/members?format=json`)).json();
   const recordFormat = async (index) => (await status(nodes[index])).formats.find(({ format }) => format === "record");
-
-  /** What the node says that it refused last. */
-  const refusalsOf = async (node) => (await (await fetch(`${node.url}/api/v1/cluster/health`)).json()).members.flatMap(({ lastRefusals }) => lastRefusals).slice(0, 2).join("; ");
 
   const count = (node) => countedPushes(node, Date.now() - 3_600_000, Date.now() + 60_000);
 
@@ -102,10 +116,12 @@ describe("a rolling upgrade", function () {
     const pushTwice = async (number) => {
       const timeMs = Date.now();
       const target = next(number);
-      if ((await pushNumbered(target, number, timeMs)) === 200) return;
-      sentAgain.push(`push ${number} to node-${nodes.indexOf(target)}: ${await refusalsOf(target)}`);
-      const answer = await pushNumbered(next(number + 1), number, timeMs);
-      if (answer !== 200) failures.push(`push ${number}, sent again: ${answer}`);
+      const answer = await answerToNumbered(target, number, timeMs);
+      if (answer?.status === 200) return;
+      sentAgain.push(failureText(`push ${number}: ${wordsOf(answer)}`, target));
+      const other = next(number + 1);
+      const second = await answerToNumbered(other, number, timeMs);
+      if (second?.status !== 200) failures.push(failureText(`push ${number}, sent again: ${wordsOf(second)}`, other));
     };
     const push = async () => {
       while (!isOver) {
@@ -116,7 +132,8 @@ describe("a rolling upgrade", function () {
     };
     const query = async () => {
       while (!isOver) {
-        await (asking = count(next(asked++)).catch((error) => failures.push(error.message)));
+        const target = next(asked++);
+        await (asking = count(target).catch((error) => failures.push(failureText(error.message, target))));
         await sleep(5 * PUSH_PAUSE_MS);
       }
     };
@@ -177,15 +194,17 @@ describe("a rolling upgrade", function () {
     const node = nodes[2];
     nodes[2] = undefined;
     await load.settled();
+    step = "node-2 stops, starts as the earlier build and is refused";
     await node.stop();
     const before = everything(dirOf(2));
     const refusal = await spawn(2, EARLIER).then(() => "it started", (error) => error.message);
     expect(refusal).to.include("HEAD_FORMAT_NEWER").and.match(/head format 4, this version reads up to 3: run the newer version on it; nothing was changed/);
     expect(everything(dirOf(2))).to.deep.equal(before);
+    step = "node-2 starts as the newer build";
     await start(2, {});
 
     const { asked, failures, pushed, sentAgain } = await load.end();
-    expect(failures.slice(0, 5)).to.deep.equal([]);
+    expect(failures, failures.slice(0, 5).join("\n")).to.have.length(0);
     const expected = Array.from({ length: pushed }, (_, number) => [number, number + 1]);
     for (const each of nodes) {
       const { counted, recordCount } = await count(each);
@@ -193,7 +212,7 @@ describe("a rolling upgrade", function () {
     }
     expect((await fetch(`${nodes[0].url}/flush`, { method: "POST" })).status).to.equal(200);
     expect((await count(nodes[1])).recordCount).to.equal(pushed);
-    expect(sentAgain).to.deep.equal([]);
+    expect(sentAgain, sentAgain.slice(0, 5).join("\n")).to.have.length(0);
     console.log(`      ${pushed} pushes and ${asked} queries`);
   });
 

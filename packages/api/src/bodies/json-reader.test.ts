@@ -1,8 +1,7 @@
-import { CodedError, encodeUtf8, seededRandom } from "@pyromesh/base";
+import { Base64Text, checkJsonBounds, CodedError, encodeUtf8, JsonFault, JsonReader, seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
-import { checkJsonBounds, JSON_PUSH_BOUNDS } from "../proto/json-bounds.ts";
-import { Base64Text, JsonFault, JsonReader } from "./json-reader.ts";
+import { JSON_PUSH_BOUNDS } from "../proto/json-bounds.ts";
 import { readPushJson } from "../write/push-json.ts";
 import { finishReading } from "../write/push-message.ts";
 import type { PushedProfile } from "../write/push-message.ts";

@@ -2,10 +2,10 @@
  * Decodes protobuf's JSON form, for any schema. Fields may have their JSON or their proto name, int64 may be a number or a string, enums
  * a name or a number; null counts as absent, and unknown fields are skipped. json-encode.ts encodes it.
  */
-import { invalidArgument, messageOf } from "@pyromesh/base";
+import { checkJsonBounds, invalidArgument, messageOf } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import type { Int64 } from "@pyromesh/profile";
-import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "./json-bounds.ts";
+import { JSON_MESSAGE_BOUNDS } from "./json-bounds.ts";
 import { emptyMessage } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
 

@@ -6,11 +6,10 @@
  *
  * What must stay true: a raw profile is decoded in place, over its base64 in the body. The body cannot be read again.
  */
-import { invalidArgument, messageOf } from "@pyromesh/base";
+import { invalidArgument, JsonFault, JsonReader, messageOf } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import type { Label } from "@pyromesh/profile";
 import { JSON_PUSH_BOUNDS } from "../proto/json-bounds.ts";
-import { JsonFault, JsonReader } from "../bodies/json-reader.ts";
 import { PushBounds } from "./push-message.ts";
 import type { PushedProfile, PushReading } from "./push-message.ts";
 

@@ -300,6 +300,37 @@ describe("links between members", () => {
     expect(await failedDials()).to.equal(12);
   });
 
+  it("redial: a member that could not be reached and then dialled this node itself is dialled at once when that link ends, and the dial is waited for", async () => {
+    const rig = LinkRig.inMemory();
+    const [a, b] = [await rig.start("a"), await rig.start("b")];
+    await b.links.stop();
+    for (let i = 0; i < 5; i++) {
+      await a.links.linkTo("b").catch(() => undefined);
+      await turns();
+      rig.clock.advance(3000);
+    }
+    const again = await rig.start("b");
+    await again.links.connect(a.address, never);
+    a.links.close("b", "over");
+    expect((await a.links.linkTo("b")).peer).to.include({ name: "b", bootId: "boot-3" });
+  });
+
+  it("redial: a dial that gets no answer hands out the link that the member dialled itself meanwhile, from another address", async () => {
+    const rig = LinkRig.inMemory();
+    const oldAddress = "10.0.0.1:9";
+    const [a, b] = [await rig.start("a", { modules: { addressOf: () => oldAddress } }), await rig.start("b")];
+    rig.network.cut(a.address, oldAddress);
+    const got: string[] = [];
+    b.links.onMessage((from, message) => got.push(`${from.name} ${Buffer.from(message).toString()}`));
+    const linked = a.links.linkTo("b");
+    a.links.send("b", Buffer.from("x"));
+    await b.links.connect(a.address, never);
+    rig.clock.advance(5000);
+    expect((await linked).peer).to.include({ name: "b" });
+    await turns();
+    expect(got).to.deep.equal(["a x"]);
+  });
+
   it("stop: links close, and nothing is left on the clock", async () => {
     const rig = LinkRig.inMemory();
     const [a, b] = [await rig.start("a"), await rig.start("b")];

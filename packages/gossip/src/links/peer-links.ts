@@ -71,7 +71,7 @@ const TARGETS_MAX = 10_000;
 const RETIRED_MIN_MS = 2000;
 const RETIRED_MAX_MS = 30_000;
 
-/** A member that is dialled by its name. */
+/** A member that is dialled by its name. It begins anew with each link, whoever dialled that. */
 interface Target {
   dial: Promise<ProvenLink> | undefined;
   failureCount: number;
@@ -279,17 +279,23 @@ export class PeerLinks {
       if (address === undefined) throw unreachable(member, "no address of it is known");
       const { peer } = await this.#dial(address);
       if (peer.name !== member) throw unreachable(member, `at ${address} is ${peer.name}`);
-      const session = this.#current.get(member); // perhaps another link than the dialled one
-      if (session === undefined) throw unreachable(member, "the link closed at once");
-      this.#targets.delete(member);
-      for (const message of target.messages) this.#sendOn(session, message);
-      return session;
+      if (!this.#current.has(member)) throw unreachable(member, "the link closed at once");
     } catch (error) {
+      if (this.#current.has(member)) return this.#endDial(member, target); // it dialled this node meanwhile
       target.failureCount++;
       // Between half of the delay and all of it: members that lost each other at the same time do not dial at the same time for ever.
       target.retryAtMs = clock.monotonicMs() + retryDelayMs(target.failureCount, RETRY) * (0.5 + random.float() / 2);
       throw error instanceof CodedError && error.code === "PEER_UNREACHABLE" ? error : unreachable(member, messageOf(error), error);
     }
+    return this.#endDial(member, target);
+  }
+
+  /** Call it where there is a link, perhaps another one than the dialled one. */
+  #endDial(member: string, { messages }: Target): LinkSession {
+    const session = this.#current.get(member)!;
+    this.#targets.delete(member);
+    for (const message of messages) this.#sendOn(session, message);
+    return session;
   }
 
   #dial(address: string): Promise<LinkSession> {
@@ -414,6 +420,7 @@ export class PeerLinks {
     const waiting = this.#settle(session);
     const { link, peer } = session;
     if (this.#user === undefined) pauseRequests(link, true);
+    this.#forgetFailedDials(peer.name);
     const old = this.#current.get(peer.name);
     if (old === undefined) {
       this.#current.set(peer.name, session);
@@ -423,6 +430,14 @@ export class PeerLinks {
       else void this.#keepIfAlive(old, session);
     }
     waiting?.resolve(session);
+  }
+
+  /** It is there: where this link ends, it is dialled at once, and that dial is waited for. One that is under way goes on. */
+  #forgetFailedDials(member: string): void {
+    const target = this.#targets.get(member);
+    if (target === undefined) return;
+    target.failureCount = 0;
+    target.retryAtMs = 0;
   }
 
   #replace(old: LinkSession, session: LinkSession): void {

@@ -115,6 +115,20 @@ describe("detector", () => {
     expect(rig.times("unheard")).to.deep.equal([4000, 7000, 10_000]);
   });
 
+  it("a member that was away for 3 s and has a link again: that link is not closed for what went unanswered without one", () => {
+    const rig = new Rig(3);
+    rig.pass(1000);
+    rig.answering.delete("m1");
+    rig.act((actions) => rig.detector.onLinkLost("m1", rig.nowMs, actions));
+    rig.pass(2900);
+    rig.detector.onLinkUp("m1");
+    rig.act((actions) => rig.detector.watch("m1", 2, actions)); // it says anew that it is there
+    rig.pass(3000);
+    expect(rig.times("unheard"), "its first probe has had no time to be answered").to.deep.equal([]);
+    rig.pass(1100);
+    expect(rig.times("unheard"), "nor has it been answered on the new link since").to.deep.equal([7000]);
+  });
+
   it("others' word against a member that has just answered waits until it answers no more, and is gone when it does", () => {
     const rig = new Rig(10);
     rig.pass(1000);

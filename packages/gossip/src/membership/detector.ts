@@ -61,7 +61,7 @@ const SUSPICIONS_A_MINUTE = 16;
 /** Requests of others to probe a member that are under way. At the bound a further one is ignored; its sender counts that as silence. */
 const HELPS_MAX = 1024;
 
-/** A link over which a member has not answered for this long is closed and made anew: TCP would go on for minutes. */
+/** A link over which a member has not answered probes for this long is closed and made anew: TCP would go on for minutes. */
 const UNHEARD_MAX_MS = 3000;
 
 export type DetectorAction =
@@ -82,7 +82,7 @@ interface Target {
   incarnation: number;
   /** When the oldest probe that has not been answered was sent; -1: none. */
   silentSinceMs: number;
-  /** When the oldest probe was sent since which this node itself has had no answer; -1: none. */
+  /** When the oldest probe was sent on the link in use since which this node itself has had no answer; -1: none. */
   unheardSinceMs: number;
   /** When it last answered, this node or a helper; -1: never. */
   answeredMs: number;
@@ -299,6 +299,12 @@ export class Detector {
     if (accusers.size === 1) target.earlySinceMs = nowMs;
     this.#open.add(target);
     if (!this.#hasJustLived(target, nowMs)) this.#believe(target, nowMs, actions);
+  }
+
+  /** There is a link to it again. What was sent without one went unanswered for that, and says nothing of the new link. */
+  onLinkUp(name: string): void {
+    const target = this.#targets.get(name);
+    if (target !== undefined) target.unheardSinceMs = -1;
   }
 
   /** The last link to it was closed by the other side or broke: the member's process is likely to have ended. */

@@ -143,6 +143,7 @@ export class MembershipCore {
         if (event.message.kind === "news") this.#takeNews("gossip", "", event.message, nowMs);
         break;
       case "link-up":
+        this.#detector.onLinkUp(event.member);
         this.#exchange.onLinkUp(event.member, this.#self < event.member, nowMs);
         break;
       case "link-down":

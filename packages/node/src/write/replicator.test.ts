@@ -350,6 +350,23 @@ describe("replicator: what passes by itself", () => {
     for (const name of world.holders(record)) expect(verifiedRecord(world.of(name).held.get(toHex(record.identity))!.record.bytes).identity).deep.equal(record.identity);
   });
 
+  it("a link that breaks before this node's own disk has answered costs no push either, though the third member is dead", async () => {
+    const world = worldThatWaits();
+    world.cluster.updateMember("c", { state: "dead" });
+    world.cluster.cut("a", "b");
+    const gate = new Gate();
+    world.of("a").onSync = () => gate.passed;
+    const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }), {
+      afterMs: 50,
+      then: () => {
+        gate.open();
+        world.cluster.heal();
+      },
+    });
+    expect(outcome).equal("kept");
+    expect(tookMs).below(300);
+  });
+
   it("members that a view has lost for a moment are waited for", async () => {
     const world = worldThatWaits();
     for (const name of ["b", "c"]) world.cluster.of("a").updateMember(name, { state: "dead" });

@@ -266,11 +266,11 @@ class Replication implements Keeping {
     else this.#answer(this.#tooFew());
   }
 
-  /** Whether enough stores may keep it in a moment. */
+  /** Whether enough stores may keep it in a moment: those that do, those that have yet to answer, and those whose failure is about to pass. */
   #mayWait(): boolean {
     const { acks, ranks } = this.#placed;
     const passing = ranks.filter(({ storeId }) => !this.#acked.has(storeId) && PASSING_CODES.has(this.#failures.get(storeId)?.error.code ?? ""));
-    if (ranks.length >= acks && this.#ackCount + passing.length < acks) return false;
+    if (ranks.length >= acks && this.#ackCount + this.#countOf(this.#open) + passing.length < acks) return false;
     const nowMs = this.#modules.clock.monotonicMs();
     if (this.#waitUntilMs === undefined) {
       if (this.#counts.againWithinMs === 0 || !this.#counts.mayWait(this.#record.bytes.length)) return false;

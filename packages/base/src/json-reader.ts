@@ -14,8 +14,8 @@
  * time (`Base64Text` and `skipInSteps` work in steps), except for the search for the end of a text, which the engine does.
  */
 import { isUtf8 } from "node:buffer";
-import { tooDeep, tooManyValues } from "../proto/json-bounds.ts";
-import type { JsonBounds } from "../proto/json-bounds.ts";
+import { tooDeep, tooManyValues } from "./json-bounds.ts";
+import type { JsonBounds } from "./json-bounds.ts";
 
 type JsonKind = "object" | "list" | "text" | "null" | "other";
 
@@ -90,6 +90,14 @@ export class JsonReader {
     const text = this.#parseText(start, end);
     this.#endValue(end);
     return text;
+  }
+
+  /** Reads a number. One beyond the range of a double is infinite. */
+  number(): number {
+    const word = this.#wordHere();
+    if (!NUMBER.test(word)) this.#fail("a number");
+    this.#endValue(this.#at + word.length);
+    return Number(word);
   }
 
   /** Reads a string of base64. */
@@ -204,12 +212,18 @@ export class JsonReader {
 
   /** Skips a number, true, false or null. */
   #word(): void {
+    const word = this.#wordHere();
+    if (word !== "true" && word !== "false" && word !== "null" && !NUMBER.test(word)) this.#fail("a value");
+    this.#endValue(this.#at + word.length);
+  }
+
+  /** The letters, digits and signs that come next; "" where they are too many. */
+  #wordHere(): string {
+    this.#next();
     const start = this.#at;
     let end = start;
     while (end < this.#bytes.length && WORD_BYTES_TABLE[this.#bytes[end]!] === 1) end++;
-    const word = end - start <= WORD_LENGTH_MAX ? this.#bytes.toString("latin1", start, end) : "";
-    if (!/^(true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?)$/.test(word)) this.#fail("a value");
-    this.#endValue(end);
+    return end - start <= WORD_LENGTH_MAX ? this.#bytes.toString("latin1", start, end) : "";
   }
 
   #fail(expected: string): never {
@@ -296,6 +310,7 @@ const KEY_BYTES_MAX = 64;
 /** Far above the limits of label names, label values and ids. */
 const TEXT_BYTES_MAX = 2 ** 20;
 const WORD_LENGTH_MAX = 400;
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 
 const BYTE_ORDER_MARK: readonly number[] = [0xef, 0xbb, 0xbf];
 const END = -1;
