@@ -281,6 +281,7 @@ describe("HTTP/2", () => {
       await open({ push: watched.handler });
       const { socket, closed } = await raw();
       socket.write(frame(HEADERS, END_HEADERS, 1, POST_INGEST));
+      await watched.begun.reach(1);
       for (let index = 0; index < 1000; index++) socket.write(frame(DATA, 0, 1));
       await closed;
       await watched.ended.reach(1);
