@@ -9,7 +9,7 @@
 /** gRPC clients ping, and open their windows, some hundred times in a second while they receive much: a few KiB. */
 const OVERHEAD_BYTES_PER_SECOND = 64 * 2 ** 10;
 const OVERHEAD_BYTES_MAX = 2 ** 20;
-/** A frame of data may be small: nine bytes go with each. Below a fourth of data, most of what comes is no data. */
+/** A frame of data may be small, and nine bytes go with each: data pays for what comes with it, down to two bytes a frame. */
 const DATA_CREDIT = 4;
 
 /** A client resets what it no longer waits for, at most as fast as it times out. */
