@@ -1,4 +1,4 @@
-import { CodedError, parseTenantId } from "@pyromesh/base";
+import { CodedError, nearestName, parseTenantId } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
 import { parse } from "yaml";
@@ -6,7 +6,6 @@ import { SETTINGS } from "./config.ts";
 import type { Config } from "./config.ts";
 import { LIMITS, limitsFor, printLimits } from "./limits.ts";
 import { loadConfig } from "./load-config.ts";
-import { nearestName } from "./nearest-name.ts";
 import { printConfig, printConfigDiff, printDefaultConfig } from "./print-config.ts";
 import { flagOf, hideCredentials, parseAddress, variableOf } from "./setting.ts";
 

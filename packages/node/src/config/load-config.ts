@@ -4,12 +4,11 @@
  * Pure: `readFile` is passed in. Every setting that is unknown or cannot be read is refused, all of them in one error, each with its place and
  * the nearest known name: a setting that is silently ignored is worse than a start that fails.
  */
-import { CodedError, invalidArgument, messageOf, parseTenantId } from "@pyromesh/base";
+import { CodedError, didYouMean, invalidArgument, messageOf, parseTenantId } from "@pyromesh/base";
 import { bucketIn, SETTINGS } from "./config.ts";
 import type { Config, NodeSettings } from "./config.ts";
 import { LIMITS } from "./limits.ts";
 import type { TenantLimits } from "./limits.ts";
-import { didYouMean } from "./nearest-name.ts";
 import { flagOf, isLoopback, printAddress, variableOf } from "./setting.ts";
 import type { Setting } from "./setting.ts";
 import { readYamlSettings } from "./yaml-settings.ts";
