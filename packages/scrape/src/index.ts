@@ -23,4 +23,8 @@ export type { HttpFetch, HttpGet, HttpReply } from "./http/http-get.ts";
 export { compileRules } from "./relabel/relabel.ts";
 export type { Relabel, Relabelled } from "./relabel/relabel.ts";
 export type { RelabelAction, RelabelRule } from "./relabel/relabel-rule.ts";
+export { nodeHttp } from "./http/node-http.ts";
+export { nodeFiles, nodeResolver } from "./node-discovery.ts";
+export { readBody } from "./http/read-body.ts";
+export { targetSource } from "./targets/target-source.ts";
 export type { DiscoveryFiles, DroppedTarget, Resolver, ScrapeTarget, TargetModules, TargetProfile, TargetSource } from "./target.ts";

@@ -99,5 +99,6 @@ function readTenant(job: GroupReader): TenantId {
 }
 
 function readParams(group: GroupReader): Readonly<Record<string, readonly string[]>> {
+  if (group.has("seconds")) group.refuse("seconds", "seconds comes from scrape_interval, for the profiles with delta: take it out");
   return Object.fromEntries(group.names().map((name) => [name, group.texts(name)]));
 }
