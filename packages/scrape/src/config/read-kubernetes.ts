@@ -30,10 +30,14 @@ export function readKubernetes(group: GroupReader): KubernetesConfig {
   return config;
 }
 
+/** Each is watched over one to three connections of its own. */
+const NAMESPACES_MAX = 100;
+
 function readNamespaces(group: GroupReader): Pick<KubernetesConfig, "namespaces" | "isOwnNamespaceIncluded"> {
   const namespaces = group.texts("names");
   const isOwnNamespaceIncluded = group.boolean("own_namespace", false);
   group.finish();
+  if (namespaces.length > NAMESPACES_MAX) group.refuse("names", `names: ${namespaces.length} namespaces are too many: write ${NAMESPACES_MAX} or fewer, or none for all`);
   for (const name of namespaces) if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) group.refuse("names", `names: ${JSON.stringify(name)} is not the name of a namespace`);
   return { namespaces, isOwnNamespaceIncluded };
 }

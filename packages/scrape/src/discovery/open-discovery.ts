@@ -5,6 +5,7 @@ import type { Discovery, DiscoveryModules } from "./discovery.ts";
 import { dnsDiscovery } from "./dns-discovery.ts";
 import { fileDiscovery } from "./file-discovery.ts";
 import { httpDiscovery } from "./http-discovery.ts";
+import { kubernetesDiscovery } from "./kubernetes/kubernetes-discovery.ts";
 import { staticDiscovery } from "./static-discovery.ts";
 
 export function openDiscovery(config: DiscoveryConfig, modules: DiscoveryModules): Discovery {
@@ -18,7 +19,7 @@ export function openDiscovery(config: DiscoveryConfig, modules: DiscoveryModules
     case "dns":
       return dnsDiscovery(config, modules);
     case "kubernetes":
-      return staticDiscovery({ kind: "static", targets: [], labels: {} });
+      return kubernetesDiscovery(config, modules);
     default:
       return unreachable(config);
   }
