@@ -33,12 +33,12 @@ function readRelabelRule(group: GroupReader): RelabelRule {
     replacement: group.text("replacement", DEFAULTS.replacement),
   };
   group.finish();
-  for (const name of rule.sourceLabels) if (!LABEL_NAME_PATTERN.test(name)) group.refuse("source_labels", `source_labels: ${JSON.stringify(name)} is not a label's name`);
+  for (const name of rule.sourceLabels) if (!LABEL_NAME_PATTERN.test(name)) group.refuse("source_labels", `${JSON.stringify(name)} is not a label's name`);
   if (group.has("regex")) {
     try {
       void new ValueRegex(rule.regex);
     } catch (thrown) {
-      group.refuse("regex", `regex: ${messageOf(thrown)}`);
+      group.refuse("regex", messageOf(thrown));
     }
   }
   const fault = faultOf(rule, group);
