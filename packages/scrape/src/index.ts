@@ -16,7 +16,7 @@ export type {
   TlsSettings,
 } from "./config/scrape-config.ts";
 export { printScrapeConfigs } from "./config/print-scrape-configs.ts";
-export { printPath, readScrapeConfigs, scrapeConfigs } from "./config/read-scrape-configs.ts";
+export { printPath, printProblem, readScrapeConfigs, scrapeConfigs } from "./config/read-scrape-configs.ts";
 export type { ScrapeReading } from "./config/read-scrape-configs.ts";
 export type { ScrapeProblem } from "./config/group-reader.ts";
 export type { HttpFetch, HttpGet, HttpReply } from "./http/http-get.ts";

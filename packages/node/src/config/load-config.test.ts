@@ -144,7 +144,7 @@ describe("config: scrape_configs", () => {
   it("are refused at the place of each fault", () => {
     expect(refusalOf({ yaml: "scrape_configs:\n  - job_name: a\n    static_configs:\n      - targets: [http://a]\n        lables: {}\n" }).split("\n")).to.deep.equal([
       "pyromesh.yaml:5:17: scrape_configs[0].static_configs[0].lables: unknown setting lables (did you mean labels?)",
-      'pyromesh.yaml:4:18: scrape_configs[0].static_configs[0].targets: targets: "http://a" is a URL: write host:port, and the rest as scheme and path of the profile',
+      'pyromesh.yaml:4:18: scrape_configs[0].static_configs[0].targets: "http://a" is a URL: write host:port, and the rest as scheme and path of the profile',
     ]);
     expect(refusalOf({ yaml: "scrape_configs: {job_name: a}\n" })).to.match(/^pyromesh\.yaml:1:17: scrape_configs: scrape_configs is a list/);
     expect(refusalOf({ yaml: "scrape_configs: &a [*a]\n" })).to.include("pyromesh.yaml:1:");

@@ -5,7 +5,7 @@
  * the nearest known name: a setting that is silently ignored is worse than a start that fails.
  */
 import { ANONYMOUS, CodedError, didYouMean, invalidArgument, messageOf, parseTenantId } from "@pyromesh/base";
-import { printPath, readScrapeConfigs } from "@pyromesh/scrape";
+import { printPath, printProblem, readScrapeConfigs } from "@pyromesh/scrape";
 import type { ScrapeConfig } from "@pyromesh/scrape";
 import { bucketIn, SETTINGS } from "./config.ts";
 import type { Config, NodeSettings } from "./config.ts";
@@ -126,7 +126,7 @@ function readScrape(yaml: YamlSettings, isMultitenant: boolean, refusals: string
   const tree = yaml.scrapeConfigs;
   if (tree === undefined) return [];
   const { configs, problems } = readScrapeConfigs(tree.value);
-  for (const { path, message } of problems) refusals.push(`${tree.placeOf(path)}: ${printPath(path)}: ${message}`);
+  for (const problem of problems) refusals.push(`${tree.placeOf(problem.path)}: ${printProblem(problem)}`);
   for (const [index, { tenant }] of configs.entries()) {
     if (tenant !== ANONYMOUS && !isMultitenant) refusals.push(`${tree.placeOf([index, "tenant"])}: ${printPath([index, "tenant"])}: this node has one tenant: set multitenancy, or take tenant out`);
   }

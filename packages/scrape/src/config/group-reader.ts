@@ -10,7 +10,7 @@ import { didYouMean, messageOf, parseDuration, parseSize } from "@pyromesh/base"
 export interface ScrapeProblem {
   /** Keys and numbers of entries, from `scrape_configs` on: [0, "static_configs", 1]. */
   readonly path: readonly (string | number)[];
-  /** A sentence that says what to change. It never holds a secret. */
+  /** A sentence that says what to change; one about a value may begin with its key. It never holds a secret. */
   readonly message: string;
 }
 

@@ -29,9 +29,9 @@ function readStatic(group: GroupReader): StaticConfig {
   group.finish();
   for (const target of targets) {
     const fault = faultOfAddress(target);
-    if (fault !== undefined) group.refuse("targets", `targets: ${fault}`);
+    if (fault !== undefined) group.refuse("targets", fault);
   }
-  for (const name of Object.keys(labels)) if (!LABEL_NAME_PATTERN.test(name)) group.refuse("labels", `labels: ${JSON.stringify(name)} is not a label's name`);
+  for (const name of Object.keys(labels)) if (!LABEL_NAME_PATTERN.test(name)) group.refuse("labels", `${JSON.stringify(name)} is not a label's name`);
   return { kind: "static", targets, labels };
 }
 
@@ -41,7 +41,7 @@ function readFile(group: GroupReader): FileConfig {
   group.finish();
   if (files.length === 0) group.refuse(undefined, "files is missing: write it as files: [/etc/pyromesh/targets/*.yml]");
   for (const file of files) {
-    if (!/^[^*]*(\*[^/]*)?\.(json|yml|yaml)$/.test(file)) group.refuse("files", `files: ${JSON.stringify(file)} must end with .json, .yml or .yaml, and may have * in its last part only`);
+    if (!/^[^*]*(\*[^/]*)?\.(json|yml|yaml)$/.test(file)) group.refuse("files", `${JSON.stringify(file)} must end with .json, .yml or .yaml, and may have * in its last part only`);
   }
   return { kind: "file", files, refreshIntervalMs };
 }
@@ -52,7 +52,7 @@ function readHttp(group: GroupReader): HttpConfig {
   const http = readHttpSettings(group);
   group.finish(HTTP_HINTS);
   const fault = url === "" ? undefined : faultOfUrl(url);
-  if (fault !== undefined) group.refuse("url", `url: ${fault}`);
+  if (fault !== undefined) group.refuse("url", fault);
   return { kind: "http", url, refreshIntervalMs, http };
 }
 

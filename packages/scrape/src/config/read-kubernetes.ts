@@ -10,7 +10,7 @@ export function readKubernetes(group: GroupReader): KubernetesConfig {
   const role = group.oneOf("role", KUBERNETES_ROLES, "pod");
   const apiServer = group.optionalText("api_server");
   const fault = apiServer === undefined ? undefined : faultOfUrl(apiServer);
-  if (fault !== undefined) group.refuse("api_server", `api_server: ${fault}`);
+  if (fault !== undefined) group.refuse("api_server", fault);
   if (apiServer === undefined && hasHttpSettings(group)) {
     group.refuse(undefined, "inside the cluster the service account of the pod is used: write api_server with authorization, basic_auth, tls_config and follow_redirects, or take these out");
   }
@@ -37,8 +37,8 @@ function readNamespaces(group: GroupReader): Pick<KubernetesConfig, "namespaces"
   const namespaces = group.texts("names");
   const isOwnNamespaceIncluded = group.boolean("own_namespace", false);
   group.finish();
-  if (namespaces.length > NAMESPACES_MAX) group.refuse("names", `names: ${namespaces.length} namespaces are too many: write ${NAMESPACES_MAX} or fewer, or none for all`);
-  for (const name of namespaces) if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) group.refuse("names", `names: ${JSON.stringify(name)} is not the name of a namespace`);
+  if (namespaces.length > NAMESPACES_MAX) group.refuse("names", `${namespaces.length} namespaces are too many: write ${NAMESPACES_MAX} or fewer, or none for all`);
+  for (const name of namespaces) if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) group.refuse("names", `${JSON.stringify(name)} is not the name of a namespace`);
   return { namespaces, isOwnNamespaceIncluded };
 }
 

@@ -1,9 +1,10 @@
 /** Reads `relabel_configs`, and refuses what Prometheus refuses. */
 import { messageOf } from "@pyromesh/base";
 import { isNameTemplate } from "../relabel/expand-template.ts";
-import { compileAnchored, LABEL_NAME_PATTERN } from "../relabel/relabel.ts";
+import { LABEL_NAME_PATTERN } from "../relabel/relabel.ts";
 import { RELABEL_ACTIONS } from "../relabel/relabel-rule.ts";
 import type { RelabelAction, RelabelRule } from "../relabel/relabel-rule.ts";
+import { ValueRegex } from "../relabel/value-regex.ts";
 import type { GroupReader } from "./group-reader.ts";
 
 /** What Prometheus takes where nothing is written. */
@@ -32,12 +33,12 @@ function readRelabelRule(group: GroupReader): RelabelRule {
     replacement: group.text("replacement", DEFAULTS.replacement),
   };
   group.finish();
-  for (const name of rule.sourceLabels) if (!LABEL_NAME_PATTERN.test(name)) group.refuse("source_labels", `source_labels: ${JSON.stringify(name)} is not a label's name`);
+  for (const name of rule.sourceLabels) if (!LABEL_NAME_PATTERN.test(name)) group.refuse("source_labels", `${JSON.stringify(name)} is not a label's name`);
   if (group.has("regex")) {
     try {
-      compileAnchored(rule.regex);
+      void new ValueRegex(rule.regex);
     } catch (thrown) {
-      group.refuse("regex", `regex: ${messageOf(thrown)}`);
+      group.refuse("regex", messageOf(thrown));
     }
   }
   const fault = faultOf(rule, group);

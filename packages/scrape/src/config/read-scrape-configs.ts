@@ -20,7 +20,7 @@ const DELTA_INTERVAL_MS_MIN = 2000;
 /** `value` is what YAML holds under `scrape_configs`, with texts, numbers and booleans alike. Throws `CONFIG_INVALID`, a line for each fault. */
 export function scrapeConfigs(value: unknown): readonly ScrapeConfig[] {
   const { configs, problems } = readScrapeConfigs(value);
-  if (problems.length > 0) throw invalidArgument("CONFIG_INVALID", problems.map(({ path, message }) => `${printPath(path)}: ${message}`).join("\n"));
+  if (problems.length > 0) throw invalidArgument("CONFIG_INVALID", problems.map(printProblem).join("\n"));
   return configs;
 }
 
@@ -42,6 +42,12 @@ export function readScrapeConfigs(value: unknown): ScrapeReading {
     seen.add(jobName);
   }
   return { configs, problems };
+}
+
+/** The path and the sentence, with the key in the path alone. */
+export function printProblem({ path, message }: ScrapeProblem): string {
+  const key = `${path.at(-1)}: `;
+  return `${printPath(path)}: ${message.startsWith(key) ? message.slice(key.length) : message}`;
 }
 
 /** `scrape_configs[0].static_configs[1].targets` */

@@ -16,12 +16,12 @@ async function started(write: (world: DiscoveryWorld) => void) {
 describe("file discovery", () => {
   it("reads JSON and YAML, and labels targets with their file", async () => {
     const { world, discovery } = await started(({ disk }) => {
-      disk.set("/t/a.yml", { text: "- targets: [a:1, a:2]\n  labels: {env: prod, n: 1}\n- targets: []\n", modifiedMs: 1 });
+      disk.set("/t/a.yml", { text: "- targets: [a:1, a:2]\n  labels: {env: prod, n: 1.0, canary: true}\n- targets: []\n", modifiedMs: 1 });
       disk.set("/one.json", { text: '[{"targets": ["b:1"]}]', modifiedMs: 1 });
       disk.set("/t/b.txt", { text: "no", modifiedMs: 1 });
     });
     expect(world.addresses()).to.deep.equal(["a:1", "a:2", "b:1"]);
-    expect(world.told[0]!.find(({ targets }) => targets.length === 2)!.labels).to.deep.equal({ env: "prod", n: "1", __meta_filepath: "/t/a.yml" });
+    expect(world.told[0]!.find(({ targets }) => targets.length === 2)!.labels).to.deep.equal({ env: "prod", n: "1.0", canary: "true", __meta_filepath: "/t/a.yml" });
     discovery.stop();
     expect(world.clock.timerCount).to.equal(0);
   });

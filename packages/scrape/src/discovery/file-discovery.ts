@@ -6,7 +6,7 @@
  */
 import path from "node:path";
 import { messageOf } from "@pyromesh/base";
-import { parse } from "yaml";
+import { parseDocument, visit } from "yaml";
 import type { FileConfig } from "../config/scrape-config.ts";
 import type { Discovery, DiscoveryModules, TargetGroup } from "./discovery.ts";
 import { readGroups } from "./read-groups.ts";
@@ -68,9 +68,22 @@ export function fileDiscovery(config: FileConfig, modules: DiscoveryModules): Di
 
 const FAULT_LENGTH_MAX = 1000;
 
+/** In YAML every value is the text that is written there: `1.0`, `yes`. */
 function parseFile(name: string, text: string): unknown {
-  return name.endsWith(".json") ? JSON.parse(text) : parse(text, { maxAliasCount: 100 });
+  if (name.endsWith(".json")) return JSON.parse(text);
+  const document = parseDocument(text, { prettyErrors: false });
+  const [error] = document.errors;
+  if (error !== undefined) throw error;
+  visit(document, {
+    Scalar: (_, node) => {
+      if (node.value !== null && typeof node.value !== "string" && node.source !== undefined) node.value = node.source;
+    },
+  });
+  return document.toJS({ maxAliasCount: ALIASES_MAX });
 }
+
+/** Of one file. More could multiply to a great deal of text. */
+const ALIASES_MAX = 100;
 
 /** The files of all patterns, sorted. A name without * is one of them whether it is there or not. A folder that is not there has none. */
 async function findFiles(patterns: readonly string[], { files }: DiscoveryModules): Promise<string[]> {

@@ -1,6 +1,9 @@
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { expect } from "chai";
 import { scrapeConfigs } from "../config/read-scrape-configs.ts";
 import { nodeHttp } from "./node-http.ts";
@@ -103,5 +106,30 @@ describe("requests of a real node", () => {
     });
     expect(String(await readBody(await ask(`${url}/noise`), 1000).catch((thrown: unknown) => thrown))).to.match(/incorrect header check/);
     expect(await readBody(await ask(`${url}/short`), 1000).catch((thrown: unknown) => thrown)).to.be.instanceOf(Error);
+  });
+
+  it("check the server's certificate by ca_file and server_name, and show one of their own", async () => {
+    const folder = new URL("../../testdata/tls/", import.meta.url).pathname;
+    const read = (name: string): string => readFileSync(folder + name, "utf8");
+    const server = createTlsServer({ key: read("server.key"), cert: read("server.pem"), ca: read("ca.pem"), requestCert: true, rejectUnauthorized: false }, (request, response) => {
+      response.end(String((request.socket as TLSSocket).authorized));
+    });
+    servers.push(server);
+    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+    const onDisk = nodeHttp({ readFile: async (file) => readFileSync(file, "utf8") });
+    const outcome = async (tls_config: object): Promise<string> => {
+      try {
+        const reply = await onDisk({ url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/`, headers: {}, settings: settingsOf({ tls_config }), signal: new AbortController().signal });
+        return Buffer.from(await readBody(reply, 10)).toString();
+      } catch (thrown) {
+        return String((thrown as { readonly code?: unknown }).code);
+      }
+    };
+    const [ca_file, server_name] = [`${folder}ca.pem`, "app.example.org"];
+    expect(await outcome({ server_name })).to.be.oneOf(["SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE"]);
+    expect(await outcome({ ca_file })).to.equal("ERR_TLS_CERT_ALTNAME_INVALID");
+    expect(await outcome({ ca_file, server_name })).to.equal("false");
+    expect(await outcome({ insecure_skip_verify: true })).to.equal("false");
+    expect(await outcome({ ca_file, server_name, cert_file: `${folder}client.pem`, key_file: `${folder}client.key` })).to.equal("true");
   });
 });

@@ -7,6 +7,7 @@ import { scrapeConfigs } from "../config/read-scrape-configs.ts";
 import { expandTemplate } from "./expand-template.ts";
 import { compileRules } from "./relabel.ts";
 import type { RelabelRule } from "./relabel-rule.ts";
+import { ValueRegex } from "./value-regex.ts";
 
 interface GoldenCase {
   readonly name: string;
@@ -70,6 +71,23 @@ describe("relabel", () => {
         expect(relabelled.labels).to.deep.equal(sortLabels(relabelled.labels));
         expect(new Set(relabelled.labels.map((label) => label.name)).size).to.equal(relabelled.labels.length);
         for (const label of relabelled.labels) expect(label.value).to.not.equal("");
+      }),
+    );
+  });
+});
+
+describe("regular expression of a value", () => {
+  it("property: gives the same whether it has seen the value before or not", () => {
+    const regex = new ValueRegex("(?P<head>[ab]+)(c)?.*");
+    const value = fc.stringMatching(/^[abcd\n]{0,4}$/);
+    fc.assert(
+      fc.property(value, (text) => {
+        const groupsOf = (one: ValueRegex): unknown => {
+          const groups = one.match(text);
+          return groups === undefined ? undefined : [0, 1, 2, 3, "head", "none", "toString"].map((group) => groups(group));
+        };
+        expect(groupsOf(regex)).to.deep.equal(groupsOf(new ValueRegex("(?P<head>[ab]+)(c)?.*")));
+        expect(regex.matches(text)).to.equal(/^[ab]+c?[^]*$/.test(text));
       }),
     );
   });

@@ -4,12 +4,12 @@
  * Rules are applied in order to one label set. An empty value is no label: to set one removes the label. Pure.
  */
 import { createHash } from "node:crypto";
-import { invalidArgument, messageOf, unreachable } from "@pyromesh/base";
-import { RegexBudget, sortLabels } from "@pyromesh/profile";
+import { unreachable } from "@pyromesh/base";
+import { sortLabels } from "@pyromesh/profile";
 import type { Label, Labels } from "@pyromesh/profile";
-import { RE2JS } from "re2js";
 import { expandTemplate } from "./expand-template.ts";
 import type { RelabelRule } from "./relabel-rule.ts";
+import { ValueRegex } from "./value-regex.ts";
 
 /** Labels after all rules, or the number of the rule (from 0) that dropped the target. */
 export type Relabelled = { readonly kind: "kept"; readonly labels: Labels } | { readonly kind: "dropped"; readonly ruleIndex: number };
@@ -18,7 +18,7 @@ export type Relabel = (labels: Labels) => Relabelled;
 
 /** Compiles the rules. Throws `REGEX_INVALID` or `REGEX_TOO_LARGE`; each expression has the budget of a request of its own. */
 export function compileRules(rules: readonly RelabelRule[]): Relabel {
-  const compiled = rules.map((rule) => ({ rule, regex: compileAnchored(rule.regex) }));
+  const compiled = rules.map((rule) => ({ rule, regex: new ValueRegex(rule.regex) }));
   return (labels) => {
     const working = new WorkingLabels(labels);
     for (const [ruleIndex, { rule, regex }] of compiled.entries()) if (!applyRule(working, rule, regex)) return { kind: "dropped", ruleIndex };
@@ -26,29 +26,17 @@ export function compileRules(rules: readonly RelabelRule[]): Relabel {
   };
 }
 
-/** `regex` in RE2 syntax, to be matched against a whole value; its dot matches line breaks. Throws `REGEX_INVALID` or `REGEX_TOO_LARGE`. */
-export function compileAnchored(regex: string): RE2JS {
-  new RegexBudget().take(regex, "regex: ");
-  try {
-    return RE2JS.compile(regex, RE2JS.DOTALL);
-  } catch (thrown) {
-    throw invalidArgument("REGEX_INVALID", messageOf(thrown).replace("(?s)", "").slice(0, SYNTAX_MESSAGE_LENGTH_MAX), thrown);
-  }
-}
-
-const SYNTAX_MESSAGE_LENGTH_MAX = 300;
-
 /** A label's name that any client of the store can write in a selector. */
 export const LABEL_NAME_PATTERN: RegExp = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 /** False: the target is dropped. */
-function applyRule(labels: WorkingLabels, rule: RelabelRule, regex: RE2JS): boolean {
+function applyRule(labels: WorkingLabels, rule: RelabelRule, regex: ValueRegex): boolean {
   const joined = rule.sourceLabels.map((name) => labels.get(name)).join(rule.separator);
   switch (rule.action) {
     case "keep":
-      return regex.testExact(joined);
+      return regex.matches(joined);
     case "drop":
-      return !regex.testExact(joined);
+      return !regex.matches(joined);
     case "keepequal":
       return labels.get(rule.targetLabel) === joined;
     case "dropequal":
@@ -67,15 +55,15 @@ function applyRule(labels: WorkingLabels, rule: RelabelRule, regex: RE2JS): bool
       return true;
     case "labelmap":
       for (const { name, value } of labels.list()) {
-        const match = regex.matcher(name);
-        if (match.matches()) labels.set(expandTemplate(rule.replacement, (group) => groupOf(match, group)), value);
+        const groups = regex.match(name);
+        if (groups !== undefined) labels.set(expandTemplate(rule.replacement, groups), value);
       }
       return true;
     case "labeldrop":
-      for (const { name } of labels.list()) if (regex.testExact(name)) labels.set(name, "");
+      for (const { name } of labels.list()) if (regex.matches(name)) labels.set(name, "");
       return true;
     case "labelkeep":
-      for (const { name } of labels.list()) if (!regex.testExact(name)) labels.set(name, "");
+      for (const { name } of labels.list()) if (!regex.matches(name)) labels.set(name, "");
       return true;
     default:
       return unreachable(rule.action);
@@ -83,19 +71,11 @@ function applyRule(labels: WorkingLabels, rule: RelabelRule, regex: RE2JS): bool
 }
 
 /** Nothing changes where the values do not match, or where what the template of the label's name gives is no name. */
-function replace(labels: WorkingLabels, { targetLabel, replacement }: RelabelRule, regex: RE2JS, joined: string): void {
-  const match = regex.matcher(joined);
-  if (!match.matches()) return;
-  const target = expandTemplate(targetLabel, (group) => groupOf(match, group));
-  if (LABEL_NAME_PATTERN.test(target)) labels.set(target, expandTemplate(replacement, (group) => groupOf(match, group)));
-}
-
-type Match = ReturnType<RE2JS["matcher"]>;
-
-/** Empty where there is no such group, or it took no part in the match. */
-function groupOf(match: Match, group: string | number): string {
-  if (typeof group === "number") return group <= match.groupCount() ? (match.group(group) ?? "") : "";
-  return Object.hasOwn(match.namedGroups, group) ? (match.group(group) ?? "") : "";
+function replace(labels: WorkingLabels, { targetLabel, replacement }: RelabelRule, regex: ValueRegex, joined: string): void {
+  const groups = regex.match(joined);
+  if (groups === undefined) return;
+  const target = expandTemplate(targetLabel, groups);
+  if (LABEL_NAME_PATTERN.test(target)) labels.set(target, expandTemplate(replacement, groups));
 }
 
 /** As Go does: each character by itself, and one whose other case is several characters (ß) stays. */

@@ -3,8 +3,7 @@
  *
  * A group that did not change is not made anew, so a change costs what changed, however many targets there are.
  */
-import { labelsKey } from "@pyromesh/profile";
-import type { Counter } from "@pyromesh/base";
+import type { Counter, Turns } from "@pyromesh/base";
 import { compileRules } from "../relabel/relabel.ts";
 import type { Relabel } from "../relabel/relabel.ts";
 import type { ScrapeConfig } from "../config/scrape-config.ts";
@@ -68,7 +67,8 @@ export class JobTargets {
     for (const discovery of this.#discoveries.toReversed()) discovery.stop();
   }
 
-  refresh(): void {
+  /** Takes over what the discoveries have told so far. What they tell meanwhile waits for the next time. */
+  async refresh(turns: Turns): Promise<void> {
     const made = new Map<TargetGroup, GroupTargets>();
     const targets = new Map<string, ScrapeTarget>();
     const dropped: DroppedTarget[] = [];
@@ -78,7 +78,8 @@ export class JobTargets {
       if (dropped.length < DROPPED_MAX) dropped.push(target);
     };
     for (const group of this.#groups.flat()) {
-      const own = made.get(group) ?? this.#made.get(group) ?? makeTargets(this.config, this.#relabel, group);
+      if (turns.areDue) await turns.give();
+      const own = made.get(group) ?? this.#made.get(group) ?? (await this.#make(group, turns));
       made.set(group, own);
       for (const target of own.dropped) drop(target);
       for (const target of own.targets) {
@@ -89,7 +90,19 @@ export class JobTargets {
     }
     this.#made = made;
     this.#targets = [...targets.values()];
-    this.#dropped = dropped.sort((a, b) => (labelsKey(a.discovered) < labelsKey(b.discovered) ? -1 : 1));
+    this.#dropped = dropped;
     this.#droppedCount = droppedCount;
   }
+
+  async #make(group: TargetGroup, turns: Turns): Promise<GroupTargets> {
+    const parts: GroupTargets[] = [];
+    for (let from = 0; from < group.targets.length; from += STEP_TARGETS) {
+      if (turns.areDue) await turns.give();
+      parts.push(makeTargets(this.config, this.#relabel, { labels: group.labels, targets: group.targets.slice(from, from + STEP_TARGETS) }));
+    }
+    return { targets: parts.flatMap(({ targets }) => targets), dropped: parts.flatMap(({ dropped }) => dropped) };
+  }
 }
+
+/** Each is relabelled for every profile: some 100 us with ten rules. */
+const STEP_TARGETS = 10;

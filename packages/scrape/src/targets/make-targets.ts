@@ -25,8 +25,9 @@ export function makeTargets(config: ScrapeConfig, relabel: Relabel, group: Targe
   const dropped: DroppedTarget[] = [];
   const profiles = config.profiles.filter(({ isEnabled }) => isEnabled);
   for (const own of group.targets) {
+    const common = commonLabels(config, { ...group.labels, ...own });
     for (const profile of profiles) {
-      const discovered = discoveredLabels(config, profile, { ...group.labels, ...own });
+      const discovered = sortLabels([...common, { name: "__name__", value: profile.name }, { name: "__profile_path__", value: profile.path }]);
       const relabelled = relabel(discovered);
       const made = relabelled.kind === "dropped" ? `relabel_configs[${relabelled.ruleIndex}] dropped it` : targetOf(config, profile, discovered, relabelled.labels);
       if (typeof made === "string") dropped.push({ jobName: config.jobName, discovered, reason: made });
@@ -36,8 +37,8 @@ export function makeTargets(config: ScrapeConfig, relabel: Relabel, group: Targe
   return { targets, dropped };
 }
 
-/** What discovery set comes before the job's own settings, but for the profile and the parameters. */
-function discoveredLabels(config: ScrapeConfig, profile: ProfileSettings, found: LabelValues): Labels {
+/** What all profiles of a program have, sorted. What discovery set comes before the job's own settings, but for the parameters. */
+function commonLabels(config: ScrapeConfig, found: LabelValues): Labels {
   const values: Record<string, string> = {
     job: config.jobName,
     __scheme__: config.scheme,
@@ -47,12 +48,12 @@ function discoveredLabels(config: ScrapeConfig, profile: ProfileSettings, found:
   };
   for (const [name, value] of Object.entries(found)) if (value !== "") values[name] = value;
   for (const [name, [first]] of Object.entries(config.params)) if (first !== undefined) values[`${PARAM_PREFIX}${name}`] = first;
-  values["__name__"] = profile.name;
-  values["__profile_path__"] = profile.path;
-  return sortLabels(Object.entries(values).flatMap(([name, value]) => (value === "" ? [] : [{ name, value }])));
+  return sortLabels(Object.entries(values).flatMap(([name, value]) => (value === "" || OF_PROFILE.includes(name) ? [] : [{ name, value }])));
 }
 
 const PARAM_PREFIX = "__param_";
+/** Set for each profile, whatever discovery says. */
+const OF_PROFILE = ["__name__", "__profile_path__"];
 
 /** A sentence where the labels make no target. */
 function targetOf(config: ScrapeConfig, profile: ProfileSettings, discovered: Labels, labels: Labels): ScrapeTarget | string {

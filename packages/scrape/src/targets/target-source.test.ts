@@ -57,10 +57,13 @@ describe("target source", () => {
     await world.advance(1000);
     world.disk.clear();
     source.apply(scrapeConfigs([job("new", { static_configs: [{ targets: ["n:1"] }] }), FILE]));
+    await world.settle();
     expect(urlsOf(source).sort()).to.deep.equal(["http://b:1", "http://n:1"]);
     source.apply(scrapeConfigs([job("new", { static_configs: [{ targets: ["n:1"] }] }), FILE]));
+    await world.settle();
     expect(changeCount()).to.equal(3);
     source.apply([]);
+    await world.settle();
     expect([urlsOf(source), world.clock.timerCount]).to.deep.equal([[], 0]);
   });
 

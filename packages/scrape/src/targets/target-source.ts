@@ -4,7 +4,7 @@
  * What must stay true: the same configuration and the same answers of discovery give the same keys on every member of a cluster, since members
  * share targets out by key. What discovery told is taken over at most once in `SETTLE_MS`: a rollout of a thousand pods is some changes, not thousands.
  */
-import { assert } from "@pyromesh/base";
+import { assert, Turns } from "@pyromesh/base";
 import type { Counter, Timer } from "@pyromesh/base";
 import type { ScrapeConfig } from "../config/scrape-config.ts";
 import type { DroppedTarget, ScrapeTarget, TargetModules, TargetSource } from "../target.ts";
@@ -27,6 +27,10 @@ class Targets implements TargetSource {
   #targets: readonly ScrapeTarget[] = [];
   #state: "new" | "running" | "stopped" = "new";
   #settling: Timer | undefined;
+  /** What is being taken over now. */
+  #takingOver: Promise<void> | undefined;
+  /** Jobs were replaced while they were taken over: what was made of the old ones is not told. */
+  #isApplied = false;
 
   constructor(configs: readonly ScrapeConfig[], modules: TargetModules) {
     this.#configs = configs;
@@ -61,6 +65,7 @@ class Targets implements TargetSource {
     assert(this.#state === "new", "discovery is started once");
     this.#state = "running";
     this.apply(this.#configs);
+    await this.#takingOver; // static targets are there
   }
 
   stop(): void {
@@ -83,18 +88,33 @@ class Targets implements TargetSource {
     }
     for (const [key, job] of before) if (!this.#jobs.has(key)) job.stop();
     for (const job of opened) job.start();
-    this.#takeOver(); // static targets are there at once
+    this.#isApplied = true;
+    this.#takingOver ??= this.#takeOver();
   }
 
   #settle(): void {
     if (this.#state !== "running" || this.#settling !== undefined) return;
-    this.#settling = this.#modules.clock.after(SETTLE_MS, () => this.#takeOver());
+    this.#settling = this.#modules.clock.after(SETTLE_MS, () => {
+      this.#settling = undefined;
+      if (this.#takingOver === undefined) this.#takingOver = this.#takeOver();
+      else this.#settle(); // it may have read before the change
+    });
   }
 
-  #takeOver(): void {
-    this.#settling?.cancel();
-    this.#settling = undefined;
-    for (const job of this.#jobs.values()) job.refresh();
+  /** In slices: relabelling thousands of targets takes seconds. */
+  async #takeOver(): Promise<void> {
+    const turns = new Turns(this.#modules);
+    do {
+      this.#isApplied = false;
+      this.#settling?.cancel(); // what was told so far is read now
+      this.#settling = undefined;
+      for (const job of this.#jobs.values()) await job.refresh(turns);
+    } while (this.#isApplied && this.#state === "running");
+    this.#takingOver = undefined;
+    if (this.#state === "running") this.#publish();
+  }
+
+  #publish(): void {
     const targets = [...this.#jobs.values()].flatMap((job) => job.targets).sort((a, b) => (a.key < b.key ? -1 : 1));
     if (targets.length === this.#targets.length && targets.every((target, index) => target === this.#targets[index])) return;
     this.#targets = targets;
