@@ -112,6 +112,7 @@ export class JoinedCluster implements Cluster {
     const { clock, logger } = modules;
     this.#progress = new StoreProgress({
       cluster: { peers: this.peers, isMajority: (answered) => membership.isMajority(answered), onChange: (listener) => membership.onChange(listener), get view() { return membership.view; } },
+      isLinked: (member) => links.isLinked(member),
       lastCommit: store.lastCommit,
       isNewStore: store.isNew,
       onRolledBack: (reason) => this.#onRolledBack(reason),

@@ -11,11 +11,14 @@ describe("how far a store has got, as others remember it", () => {
   let clock: ManualClock;
   let world: FakeClusterWorld;
   let running: StoreProgress[];
+  /** Members to which every node has a link. */
+  let linked: Set<string>;
 
   beforeEach(() => {
     clock = new ManualClock();
     world = new FakeClusterWorld(NAMES, { clock });
     running = [];
+    linked = new Set();
   });
   afterEach(() => {
     for (const progress of running) progress.stop();
@@ -33,7 +36,7 @@ describe("how far a store has got, as others remember it", () => {
     const store: Store = {
       commit,
       rolledBack,
-      progress: new StoreProgress({ cluster: world.of(name), lastCommit: () => store.commit, isNewStore, onRolledBack: (reason) => void rolledBack.push(reason), clock, logger: silentLogger }),
+      progress: new StoreProgress({ cluster: world.of(name), lastCommit: () => store.commit, isNewStore, isLinked: (member) => linked.has(member), onRolledBack: (reason) => void rolledBack.push(reason), clock, logger: silentLogger }),
     };
     running.push(store.progress);
     store.progress.start();
@@ -93,6 +96,34 @@ describe("how far a store has got, as others remember it", () => {
     expect(rolledBack.progress.isCompared).equal(false);
     await settle();
     expect([rolledBack.progress.isCompared, rolledBack.rolledBack.length]).deep.equal([false, 1]);
+  });
+
+  // A member was declared dead a moment before its link was back, by a node whose disk was full: for seconds it was told nothing. Then that disk was put back, and the one that was told was silent.
+  it("a member that is dead by this node's view and linked all the same is told: it is the witness where the other one is silent", async () => {
+    const [a] = NAMES.map((name) => start(name, 10)) as [Store, Store, Store];
+    await settle();
+    world.of("a").updateMember("b", { state: "dead" });
+    commit(a, 14);
+    await pass(clock, 3_000);
+    linked.add("b");
+    await pass(clock, 1_000);
+    a.progress.stop();
+    world.of("a").updateMember("b", { state: "active" });
+    world.stop("c");
+    const rolledBack = start("a", 11);
+    await settle();
+    expect(rolledBack.progress.isCompared).equal(false);
+    expect(rolledBack.rolledBack[0]).match(/^b knows of commit 14 of this store/);
+  });
+
+  it("a member that is dead and has no link is sent nothing", async () => {
+    const [a] = NAMES.map((name) => start(name, 10)) as [Store, Store, Store];
+    await settle();
+    world.of("a").updateMember("b", { state: "dead" });
+    const before = requests();
+    commit(a, 14);
+    await pass(clock, 10_000);
+    expect(requests() - before, "to c").equal(1);
   });
 
   it("a member that takes a new store id is asked again", async () => {

@@ -14,7 +14,9 @@
  * Not noticed: commits of which no member that is there heard, which are those of the last second before the end, or all where the others started anew meanwhile; a rollback that
  * lost no commit; and the rollback of a node that has the cluster for itself.
  *
- * Bounds: each member is told once a second at most, and only what it has not heard; WITNESSES_MAX members are told. One number is kept of each store in the view.
+ * A member that this node's view calls dead is told as well where there is a link to it: it lives, and its word against the verdict is late, for as long as this node's disk is full and keeps no table.
+ *
+ * Bounds: each member is told once a second at most, and only what it has not heard; WITNESSES_MAX members are told, and those that are dead and linked. One number is kept of each store in the view.
  */
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
@@ -24,6 +26,8 @@ import { openProgress, openProgressAnswer, packProgress, packProgressAnswer } fr
 
 export interface StoreProgressModules {
   readonly cluster: Pick<Cluster, "isMajority" | "onChange" | "peers" | "view">;
+  /** There is a link to the member. Absent: to none. */
+  readonly isLinked?: ((member: string) => boolean) | undefined;
   /** The number of the head's last commit; every commit up to it is synced. */
   readonly lastCommit: () => number;
   /** The store id was drawn by this process. A store that merely holds nothing may be one that was put back to its beginning. */
@@ -118,22 +122,26 @@ export class StoreProgress {
     });
   }
 
-  /** The members that have not heard of the last commit. */
+  /** The members that have not heard of the last commit: dead ones too, to which there may be a link a moment later. */
   #due(): readonly Member[] {
     const commit = this.#modules.lastCommit();
     const witnesses = new Set(this.#witnesses);
-    return this.#others.filter((member) => {
+    return this.#notJoining.filter((member) => {
       // Each store is asked once after a start, whether or not its member was: one that was told by an earlier process may be no witness any more.
       if (!this.#compared.has(member.storeId)) return true;
-      if (!witnesses.has(member)) return false;
+      if (member.state !== "dead" && !witnesses.has(member)) return false;
       const told = this.#told.get(member.name);
       return told?.bootId !== member.bootId || told.commit < commit;
     });
   }
 
   get #others(): readonly Member[] {
+    return this.#notJoining.filter(({ state }) => state !== "dead");
+  }
+
+  get #notJoining(): readonly Member[] {
     const { members, self } = this.#modules.cluster.view;
-    return members.filter(({ name, state }) => name !== self.name && state !== "dead" && state !== "joining");
+    return members.filter(({ name, state }) => name !== self.name && state !== "joining");
   }
 
   /** Those that are told of each step: those that follow this one in the order of names, as on a ring, so that the members of a large cluster have different ones. */
@@ -147,7 +155,9 @@ export class StoreProgress {
   }
 
   async #tellAll(): Promise<void> {
-    await Promise.all(this.#due().map((member) => this.#tell(member)));
+    // A dial to one that is gone would hold up the round.
+    const reachable = this.#due().filter(({ name, state }) => state !== "dead" || this.#modules.isLinked?.(name) === true);
+    await Promise.all(reachable.map((member) => this.#tell(member)));
   }
 
   async #tell({ bootId, name, storeId }: Member): Promise<void> {
