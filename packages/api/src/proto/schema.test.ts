@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import * as aboutSchemas from "./about-v1.ts";
+import * as healthSchemas from "./grpc-health-v1.ts";
 import * as pprofSchemas from "./pprof-v1.ts";
 import * as ownSchemas from "./pyromesh-query-v1.ts";
 import * as querierSchemas from "./querier-v1.ts";
@@ -16,6 +17,7 @@ const FILES = [
   "pyromesh/query/v1/query.proto",
   "version/v1/version.proto",
   "capabilities/v1/feature_flags.proto",
+  "grpc/health/v1/health.proto",
 ];
 
 interface ProtoField {
@@ -61,7 +63,7 @@ function allSchemas(): Map<string, MessageSchema<object>> {
     found.set(schema.name, schema);
     for (const field of schema.fields) if (field.message !== undefined) visit(field.message);
   };
-  for (const exported of [typesSchemas, querierSchemas, pprofSchemas, ownSchemas, aboutSchemas].flatMap((module) => Object.values(module))) {
+  for (const exported of [typesSchemas, querierSchemas, pprofSchemas, ownSchemas, aboutSchemas, healthSchemas].flatMap((module) => Object.values(module))) {
     if (typeof exported === "object" && exported !== null && "fields" in exported) visit(exported as MessageSchema<object>);
   }
   return found;
