@@ -1,6 +1,7 @@
 /** The table of all routes of the node: path, handler, who may use it, and its name in metrics (the path). Handlers are built elsewhere. */
 import type { Clock, TenantId } from "@pyromesh/base";
 import { FEATURE_FLAGS_PATH, featureFlagsHandler, VERSION_PATH, versionHandler } from "./admin/about.ts";
+import { HEALTH_SERVICE, healthRoutes } from "./admin/health.ts";
 import { adminRoutes } from "./admin/admin.ts";
 import type { Handler } from "./ports/http.ts";
 import { pageRoutes } from "./admin/pages.ts";
@@ -42,14 +43,14 @@ export function apiRoutes(options: ApiRoutesOptions, modules: ApiRoutesModules):
   return [...dataRoutes(options, modules), ...adminRoutes(modules.admin, modules.profiler), ...(modules.pages === undefined ? [] : pageRoutes(modules.pages))];
 }
 
-/** The routes for pushes and queries only: for the main listener of a node whose admin routes are on `--admin-addr`. */
-export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesModules, "admin" | "pages" | "profiler">): readonly Route[] {
+/** The routes for pushes, queries and health checks only: for the main listener of a node whose admin routes are on `--admin-addr`. */
+export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesModules, "pages" | "profiler">): readonly Route[] {
   const read = { access: "read" } as const;
   const query = { access: "read", isQuery: true } as const;
   const write = { access: "write" } as const;
   const querierOptions = { limitsOf: options.limitsOf, bodyBytesMax: options.queryBodyBytesMax };
   const topTable = topTableRoute(querierOptions, modules);
-  return [
+  const routes = [
     ...unaryRpc("/push.v1.PusherService/Push", modules.push, write),
     route("POST", "/ingest", modules.ingest, write),
     route("POST", "/pyroscope/ingest", modules.ingest, write),
@@ -63,4 +64,6 @@ export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesMod
     route("GET", "/pyroscope/render-diff", renderDiffHandler(options, modules), read),
     route("GET", "/pyroscope/label-values", labelValuesHandler(options, modules), read),
   ];
+  const services = new Set([HEALTH_SERVICE, ...routes.filter(({ isRpc }) => isRpc).map(({ path }) => path.split("/")[1]!)]);
+  return [...routes, ...healthRoutes({ ...querierOptions, services }, modules)];
 }

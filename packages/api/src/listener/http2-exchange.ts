@@ -192,9 +192,9 @@ export class Http2Response implements OutgoingResponse {
     const stream = this.#stream;
     if (head === undefined || this.destroyed) return;
     this.#head = undefined;
-    const trailers = this.#trailers;
-    if (trailers !== undefined) stream.once("wantTrailers", () => stream.sendTrailers(trailers));
-    stream.respond(head, { endStream, waitForTrailers: trailers !== undefined });
+    const hasTrailers = this.#trailers !== undefined;
+    if (hasTrailers) stream.once("wantTrailers", () => stream.sendTrailers({ ...this.#trailers }));
+    stream.respond(head, { endStream, waitForTrailers: hasTrailers });
   }
 }
 

@@ -211,6 +211,12 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     );
   }
 
+  /** The reply is a stream, which `send` writes. No time limit of the server applies to it. */
+  handOver(send: (request: IncomingRequest, response: OutgoingResponse) => void): void {
+    this.#reply = { status: 200, headers: {}, body: "" };
+    send(this.#request, this.#response);
+  }
+
   fail(thrown: unknown): void {
     if (this.#reply !== undefined) return;
     this.reply(errorReply(thrown));

@@ -23,6 +23,8 @@ import { RefusalLog, refusalReason } from "./refusal-log.ts";
 import type { PaceRule } from "./reader-pace.ts";
 import { Replies } from "./replies.ts";
 import { BodyMemory } from "../bodies/request-body.ts";
+import { GrpcStreams } from "./grpc-streams.ts";
+import type { StreamHandler } from "../ports/stream-call.ts";
 import { protocolOf } from "../rpc/protocols.ts";
 import { RouteTable } from "../ports/route.ts";
 import type { Found, Route } from "../ports/route.ts";
@@ -123,6 +125,7 @@ export class ApiServer {
   readonly #timeouts: Timeouts;
   readonly #bodyTimeouts: Timeouts;
   readonly #replies: Replies;
+  readonly #streams: GrpcStreams;
   readonly #durations: Histogram;
   readonly #siteGate: SiteGate;
   readonly #host: RequestHost;
@@ -143,6 +146,7 @@ export class ApiServer {
     this.#siteGate = new SiteGate(options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: options.host, listenAddress });
     const { bodyBytesInFlightMax, gzipBytesMin, memoryWaitTimeoutMs: waitTimeoutMs, replyBytesInFlightMax, replyPace, replyWaitMs, unpackedBytesInFlightMax } = this.limits;
     this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, { ...modules, compression });
+    this.#streams = new GrpcStreams({ ...modules, compression });
     this.#durations = modules.metrics.histogram(
       "pyromesh_request_duration_seconds",
       "From a request's headers to the end of its reply.",
@@ -179,6 +183,7 @@ export class ApiServer {
   beginStop(): void {
     this.#isStopping = true;
     this.#replies.beginStop();
+    this.#streams.beginStop();
   }
 
   /** Call it when all connections are closed. */
@@ -219,6 +224,7 @@ export class ApiServer {
         context.isWrite = found.route.access === "write";
         try {
           this.#admit(context, found.route);
+          if (found.route.stream !== undefined && context.protocol?.hasStreams === true) return this.#runStream(context, found.route.stream);
         } catch (refusal) {
           context.fail(refusal);
           break;
@@ -226,6 +232,11 @@ export class ApiServer {
         this.#runningCount++;
         context.run(found.route.handler);
     }
+  }
+
+  #runStream(context: RequestContext, handler: StreamHandler): void {
+    this.#streams.checkRoom();
+    context.handOver((request, response) => this.#streams.run(request, response, handler));
   }
 
   /**

@@ -1,5 +1,6 @@
 /** A route, and the table that finds the route of a request. An exact path wins over a prefix, and a longer prefix over a shorter one. */
 import type { Handler } from "./http.ts";
+import type { StreamHandler } from "./stream-call.ts";
 
 export interface Route {
   /** `/ready`, or `/assets/*` for everything below it. Metrics use it as the route's name. */
@@ -14,6 +15,8 @@ export interface Route {
   /** The handler is a unary call of Connect. Other protocols are adapters around it (rpc/protocols.ts). */
   readonly isRpc: boolean;
   readonly handler: Handler;
+  /** The call has several messages: it is this over gRPC, and `handler` over what has no such calls. */
+  readonly stream?: StreamHandler;
 }
 
 export type Found =

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import * as aboutSchemas from "./about-v1.ts";
+import * as healthSchemas from "./grpc-health-v1.ts";
 import * as pprofSchemas from "./pprof-v1.ts";
 import * as otlpSchemas from "./otlp-v1.ts";
 import * as ownSchemas from "./pyromesh-query-v1.ts";
@@ -19,6 +20,7 @@ const FILES = [
   "capabilities/v1/feature_flags.proto",
   "google/rpc/status.proto",
   "opentelemetry/proto/collector/profiles/v1development/profiles_service.proto",
+  "grpc/health/v1/health.proto",
 ];
 
 interface ProtoField {
@@ -64,7 +66,7 @@ function allSchemas(): Map<string, MessageSchema<object>> {
     found.set(schema.name, schema);
     for (const field of schema.fields) if (field.message !== undefined) visit(field.message);
   };
-  for (const exported of [typesSchemas, querierSchemas, pprofSchemas, ownSchemas, aboutSchemas, otlpSchemas].flatMap((module) => Object.values(module))) {
+  for (const exported of [typesSchemas, querierSchemas, pprofSchemas, ownSchemas, aboutSchemas, healthSchemas, otlpSchemas].flatMap((module) => Object.values(module))) {
     if (typeof exported === "object" && exported !== null && "fields" in exported) visit(exported as MessageSchema<object>);
   }
   return found;

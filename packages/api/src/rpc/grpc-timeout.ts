@@ -3,7 +3,7 @@ import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { ApiRequest } from "../ports/http.ts";
 
 /** Applies the time limit that the client set, in addition to the server's own. Throws GRPC_TIMEOUT_INVALID. */
-export function applyGrpcTimeout(request: ApiRequest): void {
+export function applyGrpcTimeout(request: Pick<ApiRequest, "endAfter" | "headers">): void {
   const header = request.headers["grpc-timeout"];
   if (header === undefined || header === "") return;
   request.endAfter(

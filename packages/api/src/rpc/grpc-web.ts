@@ -10,6 +10,7 @@ import { FLAG_COMPRESSED, FLAG_TRAILERS, FRAME_HEADER_BYTES, frameHeader, readOn
 import type { RpcProtocol } from "./protocol.ts";
 
 export class GrpcWebProtocol implements RpcProtocol {
+  readonly hasStreams = false;
   readonly #form: GrpcForm;
 
   constructor(form: GrpcForm) {
@@ -28,6 +29,7 @@ export class GrpcWebProtocol implements RpcProtocol {
 }
 
 export class GrpcWebTextProtocol implements RpcProtocol {
+  readonly hasStreams = false;
   readonly #form: GrpcForm;
 
   constructor(form: GrpcForm) {

@@ -21,6 +21,7 @@ export interface GrpcForm {
 }
 
 export class GrpcProtocol implements RpcProtocol {
+  readonly hasStreams = true;
   readonly #form: GrpcForm;
 
   constructor(form: GrpcForm) {

@@ -35,6 +35,16 @@ export function readOneMessage(body: Uint8Array): MessageFrame {
   return { isCompressed: flags === FLAG_COMPRESSED, message: body.subarray(FRAME_HEADER_BYTES) };
 }
 
+/** The first frame of a stream, as a view of `bytes`. Undefined: it is not complete yet. Throws MESSAGE_FRAME_INVALID. */
+export function readFrame(bytes: Uint8Array): MessageFrame | undefined {
+  if (bytes.length < FRAME_HEADER_BYTES) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const flags = view.getUint8(0);
+  if (flags > FLAG_COMPRESSED) throw invalidFrame(`a message has the flags ${flags}: send 0, or 1 where it is compressed`);
+  const end = FRAME_HEADER_BYTES + view.getUint32(1);
+  return bytes.length < end ? undefined : { isCompressed: flags === FLAG_COMPRESSED, message: bytes.subarray(FRAME_HEADER_BYTES, end) };
+}
+
 export function frameHeader(sizeBytes: number, flags: number): Uint8Array {
   const header = new Uint8Array(FRAME_HEADER_BYTES);
   const view = new DataView(header.buffer);

@@ -2,6 +2,8 @@
 import type { ApiReply, ApiRequest } from "../ports/http.ts";
 
 export interface RpcProtocol {
+  /** It has calls of several messages, too. */
+  readonly hasStreams: boolean;
   /** The request as a handler of Connect sees it. Throws what the protocol refuses before the handler runs. */
   request(request: ApiRequest): ApiRequest;
   /** The reply of a handler, or of the server, as the protocol sends it. */

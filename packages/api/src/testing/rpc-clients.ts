@@ -12,7 +12,7 @@ import { loadSync } from "@grpc/proto-loader";
 import type { PackageDefinition } from "@grpc/proto-loader";
 
 const FOLDER = fileURLToPath(new URL("../../proto/", import.meta.url));
-const FILES = ["querier/v1/querier.proto", "push/v1/push.proto", "version/v1/version.proto", "capabilities/v1/feature_flags.proto", "pyromesh/query/v1/query.proto"];
+const FILES = ["querier/v1/querier.proto", "push/v1/push.proto", "version/v1/version.proto", "capabilities/v1/feature_flags.proto", "pyromesh/query/v1/query.proto", "grpc/health/v1/health.proto"];
 
 let definition: PackageDefinition | undefined;
 

@@ -1,0 +1,165 @@
+/**
+ * Calls of several messages over gRPC. Requests and replies are streams of frames (rpc/message-frame.ts); the status is in the trailers.
+ *
+ * What must stay true: a call ends with its client, its deadline and the stop of the node. What a call holds is bounded: MESSAGE_BYTES_MAX
+ * of a message that arrives, as many bytes of messages that nobody has received yet, and the one message that is being sent.
+ */
+import { CodedError, invalidArgument, unavailable } from "@pyromesh/base";
+import type { Clock, Logger, Timer } from "@pyromesh/base";
+import type { Compression } from "../ports/compression.ts";
+import { errorReply } from "../ports/error-status.ts";
+import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
+import type { StreamCall, StreamHandler } from "../ports/stream-call.ts";
+import { applyGrpcTimeout } from "../rpc/grpc-timeout.ts";
+import { OK_STATUS, statusHeaders } from "../rpc/grpc.ts";
+import { FRAME_HEADER_BYTES, frameHeader, readFrame } from "../rpc/message-frame.ts";
+import type { MessageFrame } from "../rpc/message-frame.ts";
+
+interface GrpcStreamsModules {
+  readonly clock: Clock;
+  readonly compression: Compression;
+  readonly logger: Logger;
+}
+
+export class GrpcStreams {
+  readonly #modules: GrpcStreamsModules;
+  /** At the bound one more is refused. */
+  readonly #running = new Set<GrpcStream>();
+  #isStopping = false;
+
+  constructor(modules: GrpcStreamsModules) {
+    this.#modules = modules;
+  }
+
+  /** Throws STREAMS_TOO_MANY. Call it before the request is handed over. */
+  checkRoom(): void {
+    if (this.#running.size < CALL_COUNT_MAX) return;
+    throw new CodedError({ code: "STREAMS_TOO_MANY", kind: "resource_exhausted", message: `${CALL_COUNT_MAX} calls with streams run on this node: end one, or ask another node`, details: { retryAfterSeconds: 1 } });
+  }
+
+  run(request: IncomingRequest, response: OutgoingResponse, handler: StreamHandler): void {
+    const stream = new GrpcStream(request, response, this.#modules);
+    this.#running.add(stream);
+    if (this.#isStopping) stream.end(stopping());
+    void stream.run(handler).finally(() => this.#running.delete(stream));
+  }
+
+  beginStop(): void {
+    this.#isStopping = true;
+    for (const stream of this.#running) stream.end(stopping());
+  }
+}
+
+class GrpcStream implements StreamCall {
+  readonly #response: OutgoingResponse;
+  readonly #modules: GrpcStreamsModules;
+  readonly #controller = new AbortController();
+  readonly #messages: MessageFrame[] = [];
+  readonly #isGzip: boolean;
+  #arriving: Buffer = Buffer.alloc(0);
+  #waitingBytes = 0;
+  #isComplete = false;
+  #onMessage: (() => void) | undefined;
+  #deadline: Timer | undefined;
+
+  constructor(request: IncomingRequest, response: OutgoingResponse, modules: GrpcStreamsModules) {
+    const { headers } = request;
+    this.#response = response;
+    this.#modules = modules;
+    this.#isGzip = headers["grpc-encoding"] === "gzip";
+    response.on("close", () => this.end(new CodedError({ code: "CLIENT_GONE", kind: "canceled", message: "the client went away" })));
+    response.setTrailers?.(OK_STATUS); // replaced when the call ends
+    response.writeHead(200, ["content-type", headers["content-type"] ?? "application/grpc", "grpc-accept-encoding", "gzip, identity"]);
+    request.on("data", (chunk) => this.#take(chunk)).on("end", () => this.#complete());
+    try {
+      const endAfter = (ms: number, reason: CodedError): void => void (this.#deadline = modules.clock.after(Math.min(ms, 2 ** 31 - 1), () => this.end(reason)));
+      applyGrpcTimeout({ headers: headers as Readonly<Record<string, string>>, endAfter }); // lists are for set-cookie only
+    } catch (refusal) {
+      this.end(refusal);
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  async run(handler: StreamHandler): Promise<void> {
+    let trailers = OK_STATUS;
+    try {
+      await handler(this);
+    } catch (thrown) {
+      const error: unknown = this.signal.aborted ? this.signal.reason : thrown;
+      if (!(error instanceof CodedError)) this.#modules.logger.error("a call with streams failed", { error });
+      trailers = statusHeaders(errorReply(error));
+    }
+    this.#deadline?.cancel();
+    if (this.#response.destroyed) return;
+    this.#response.setTrailers?.(trailers);
+    this.#response.end();
+  }
+
+  /** The first reason counts. */
+  end(reason: unknown): void {
+    this.#controller.abort(reason);
+    this.#onMessage?.();
+  }
+
+  async receive(): Promise<Uint8Array | undefined> {
+    const idle = this.#modules.clock.after(IDLE_MS, () => this.end(new CodedError({ code: "STREAM_IDLE", kind: "deadline_exceeded", message: `no message came in ${IDLE_MS / 1000} s: call again when there is one` })));
+    while (this.#messages.length === 0 && !this.#isComplete && !this.signal.aborted) await new Promise<void>((resolve) => (this.#onMessage = resolve));
+    idle.cancel();
+    this.signal.throwIfAborted();
+    const frame = this.#messages.shift();
+    if (frame === undefined) return undefined;
+    this.#waitingBytes -= frame.message.length;
+    if (!frame.isCompressed) return frame.message;
+    if (!this.#isGzip) throw invalidArgument("MESSAGE_FRAME_INVALID", "a message is marked as compressed, and grpc-encoding names no compression that is known: send grpc-encoding: gzip");
+    const message = await this.#modules.compression.gunzip(frame.message, MESSAGE_BYTES_MAX).catch((cause: unknown) => {
+      throw invalidArgument("CONTENT_ENCODING_TORN", "a message is not a complete gzip stream, which it is marked as", cause);
+    });
+    if (message === undefined) throw tooLarge();
+    return message;
+  }
+
+  send(message: Uint8Array): Promise<void> {
+    this.signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      this.#response.write(Buffer.concat([frameHeader(message.length, 0), message]), (error) => (error === undefined || error === null ? resolve() : reject(error)));
+    });
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.signal.aborted) return;
+    try {
+      this.#arriving = this.#arriving.length === 0 ? chunk : Buffer.concat([this.#arriving, chunk]);
+      for (let frame = readFrame(this.#arriving); frame !== undefined; frame = readFrame(this.#arriving)) {
+        this.#arriving = this.#arriving.subarray(FRAME_HEADER_BYTES + frame.message.length);
+        this.#messages.push(frame);
+        this.#waitingBytes += FRAME_HEADER_BYTES + frame.message.length;
+      }
+    } catch (refusal) {
+      return this.end(refusal);
+    }
+    if (this.#arriving.length > FRAME_HEADER_BYTES + MESSAGE_BYTES_MAX || this.#waitingBytes > MESSAGE_BYTES_MAX) return this.end(tooLarge());
+    this.#onMessage?.();
+  }
+
+  #complete(): void {
+    this.#isComplete = true;
+    this.#onMessage?.();
+  }
+}
+
+/** Calls with streams are of probes and of tools: few, and their messages small. */
+const CALL_COUNT_MAX = 256;
+const MESSAGE_BYTES_MAX = 64 * 2 ** 10;
+/** A client that has opened a call and sends nothing holds one of few. */
+const IDLE_MS = 300_000;
+
+function stopping(): CodedError {
+  return unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
+}
+
+function tooLarge(): CodedError {
+  return invalidArgument("BODY_TOO_LARGE", `the messages that wait are larger than ${MESSAGE_BYTES_MAX} bytes: send less at once`);
+}
