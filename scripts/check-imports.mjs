@@ -32,7 +32,8 @@ const MAY_IMPORT = {
   head: ["base", "profile"],
   block: ["base", "profile"],
   api: ["base", "profile"],
-  node: ["base", "profile", "ring", "gossip", "head", "block", "api"],
+  scrape: ["base", "profile"],
+  node: ["base", "profile", "ring", "gossip", "head", "block", "api", "scrape"],
   ui: ["profile"],
 };
 
@@ -46,6 +47,7 @@ const ROOMS = {
   block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "rpc", "read", "write", "admin", "listener"],
   gossip: ["items", "table", "membership", "links", "libp2p"],
+  scrape: ["relabel", "config", "http", ".", "discovery", "targets", "loop"],
   node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "config", ".", "cli"],
 };
 
@@ -90,7 +92,7 @@ const NODE_PARTS = { "@pyromesh/head": ["Head", "openHead", "openHeadOn"], "@pyr
  * Packages whose modules may hold no state: a node that is dropped in the middle of anything must leave nothing behind, and of two in one
  * process neither may see the other. What is listed cannot do either.
  */
-const STATELESS = ["base", "profile", "ring", "gossip", "head", "block", "api", "node"];
+const STATELESS = ["base", "profile", "ring", "gossip", "head", "block", "api", "scrape", "node"];
 const SCRATCH = "scratch of one synchronous call: nothing in it is read before it is written anew";
 const MEMO = "answers of a pure function, remembered: another node gets the same one";
 const MODULE_STATE = {

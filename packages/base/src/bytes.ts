@@ -127,6 +127,13 @@ export class ByteWriter {
   }
 
   text(value: string): this {
+    if (value.length <= SHORT_LENGTH_MAX) {
+      this.#reserve(value.length + 1);
+      const start = this.#length;
+      this.#bytes[this.#length++] = value.length; // one byte of varint
+      if (this.#ascii(value)) return this;
+      this.#length = start;
+    }
     return this.prefixed(utf8Encoder.encode(value));
   }
 

@@ -8,6 +8,7 @@
  * Push has a handler of its own (`push.ts`), which shares the content types and the client's time limit with this file.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
+import { contentCodingOf } from "../ports/content-coding.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { inflateBody } from "./inflate.ts";
 import { JSON_MESSAGE_BYTES_MAX } from "../proto/json-bounds.ts";
@@ -93,17 +94,10 @@ async function run<Request extends object, Response extends object>(
 }
 
 export async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint8Array> {
-  const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-  if (encoding !== "identity" && encoding !== "" && encoding !== "gzip") {
-    throw new CodedError({
-      code: "CONTENT_ENCODING_UNKNOWN",
-      kind: "unimplemented",
-      message: `content encoding ${JSON.stringify(encoding.slice(0, 100))} is not supported: send gzip or none`,
-    });
-  }
+  const coding = contentCodingOf(request);
   const body = await request.body(bodyBytesMax);
-  if (encoding !== "gzip" || body.length === 0) return body;
-  return inflateBody(body, { sizeBytesMax: bodyBytesMax, advice: "the most that a request of this kind may have: send a smaller one" }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
+  if (coding === undefined || body.length === 0) return body;
+  return inflateBody(body, { coding, sizeBytesMax: bodyBytesMax, advice: "the most that a request of this kind may have: send a smaller one" }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
 }
 
 function encodeReply<Response extends object>(schema: MessageSchema<Response>, codec: Codec, answer: UnaryAnswer<Response>): ApiReply {

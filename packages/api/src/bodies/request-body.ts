@@ -13,6 +13,7 @@
  */
 import { CodedError, MemoryBudget } from "@pyromesh/base";
 import type { BudgetWait, Clock, MemoryBudgetOptions } from "@pyromesh/base";
+import { hasBody } from "../ports/http-stream.ts";
 import type { IncomingRequest } from "../ports/http-stream.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { bodiesTooMany } from "../ports/request-memory.ts";
@@ -28,8 +29,11 @@ const FREE_COUNT_MAX = 64;
 /** The size of the reserve for small bodies, relative to the budget. Of 256 MiB it is room for 256 of the largest of them. */
 const RESERVE_PART = 1 / 16;
 
-/** What Node.js has read of a request whose body nobody reads yet: two reads (READ_BYTES of listener/http-listener.ts). No budget counts it. */
-const UNREAD_BYTES_MAX = 128 * 2 ** 10;
+/**
+ * What Node.js has read of a request whose body nobody reads yet: two reads (READ_BYTES of listener/http-listener.ts), or the window of a
+ * stream of HTTP/2. No budget counts it.
+ */
+export const UNREAD_BYTES_MAX: number = 128 * 2 ** 10;
 const WAITING_COUNT_MIN = 64;
 
 /** The memory that all bodies hold as they were sent. */
@@ -97,7 +101,7 @@ export class RequestBody implements Waiting {
     this.#isStarted = true;
     const { headers } = this.#request;
     const length = headers["content-length"];
-    if (length === undefined && headers["transfer-encoding"] === undefined) return Promise.resolve(new Uint8Array(0));
+    if (!hasBody(this.#request)) return Promise.resolve(new Uint8Array(0));
     const sizeBytes = length === undefined ? undefined : Number(length);
     const { bytesMax, largeBytesMax } = this.#memory.budget;
     // A body of unknown length is in memory twice while its pieces are joined.

@@ -1,18 +1,19 @@
 /**
- * The API on a TCP port, with node:http. Only what concerns sockets is here (ports/http-stream.ts lists it); server.ts handles requests.
+ * The API on a TCP port, with node:http, and with node:http2 for connections that begin with HTTP/2 (first-bytes.ts, http2-sessions.ts). Only
+ * what concerns sockets is here (ports/http-stream.ts lists it); server.ts handles requests.
  *
  * What must stay true: `stop` lets running requests end, and nothing listens afterwards.
- *
- * Only HTTP/1.1 so far. HTTP/2 without TLS (h2c) would be told apart in `connection`: with prior knowledge it begins with the 24 bytes
- * `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
  */
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { unavailable } from "@pyromesh/base";
+import { Timeouts } from "../ports/timeouts.ts";
+import { FirstBytes } from "./first-bytes.ts";
+import { Http2Sessions } from "./http2-sessions.ts";
 import { newConnection } from "./request-context.ts";
 import type { Connection } from "./request-context.ts";
-import { ApiServer, serverLimits } from "./server.ts";
+import { ApiServer, OPEN_COUNT_MAX, serverLimits } from "./server.ts";
 import type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";
 
 export class HttpListener {
@@ -20,6 +21,8 @@ export class HttpListener {
   readonly #modules: ApiServerModules;
   readonly #limits: ServerLimits;
   readonly #http: Server;
+  readonly #http2: Http2Sessions;
+  readonly #firstBytesTimeouts: Timeouts;
   readonly #connections = new WeakMap<Socket, Connection>();
   /** Open connections on which no request with complete headers has come yet. Bounded by `connectionCountMax`. */
   readonly #socketsWithoutRequest = new Set<Socket>();
@@ -44,10 +47,14 @@ export class HttpListener {
       (request, response) => this.#server.serve(request, response, this.#connectionOf(request.socket)),
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
-    this.#http.on("connection", (socket: Socket) => {
-      this.#socketsWithoutRequest.add(socket);
-      socket.once("close", () => this.#socketsWithoutRequest.delete(socket));
-    });
+    const { headerBytesMax, headersTimeoutMs, keepAliveTimeoutMs } = this.#limits;
+    this.#http2 = new Http2Sessions(
+      { streamCountMax: OPEN_COUNT_MAX, headerBytesMax, keepAliveTimeoutMs },
+      { onRequest: (request, response, connection) => this.#server.serve(request, response, connection), onRefused: (reason, message) => this.#server.noteUnrouted(reason, undefined, message) },
+      modules,
+    );
+    this.#firstBytesTimeouts = new Timeouts({ lengthMs: headersTimeoutMs }, modules);
+    this.#lookAtConnections();
     this.#http.on("drop", () => this.#server.noteUnrouted("connections_too_many", undefined, "this node is at its limit of connections: close some, or raise the limit on open files"));
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnparsed(error, socket as Socket));
   }
@@ -81,15 +88,19 @@ export class HttpListener {
       const timer = clock.after(this.#limits.stopTimeoutMs, () => {
         logger.warn("requests were cut off: they did not end within the time for a stop", { runningCount: this.#server.runningCount });
         this.#http.closeAllConnections();
+        this.#http2.destroyAll();
       });
       this.#http.close(() => {
         timer.cancel();
         this.#server.endStop();
+        this.#http2.endStop();
+        this.#firstBytesTimeouts.stop();
         resolve();
       });
       this.#http.closeIdleConnections();
       // node:http does not count these as idle.
       for (const socket of this.#socketsWithoutRequest) socket.destroy();
+      this.#http2.beginStop();
     });
     return this.#stopped;
   }
@@ -108,6 +119,25 @@ export class HttpListener {
     });
   }
 
+  /** Puts a look at the first bytes before the parser that node:http gives each connection. */
+  #lookAtConnections(): void {
+    const [parse] = this.#http.listeners("connection") as ((socket: Socket) => void)[];
+    this.#http.removeAllListeners("connection");
+    const hooks = {
+      onHttp1: (socket: Socket): void => parse!.call(this.#http, socket),
+      onHttp2: (socket: Socket): void => {
+        this.#socketsWithoutRequest.delete(socket);
+        this.#http2.accept(socket);
+      },
+      onLate: (socket: Socket): void => this.#refuseUnparsed({ code: "ERR_HTTP_REQUEST_TIMEOUT" }, socket),
+    };
+    this.#http.on("connection", (socket: Socket) => {
+      this.#socketsWithoutRequest.add(socket);
+      socket.once("close", () => this.#socketsWithoutRequest.delete(socket));
+      new FirstBytes(socket, hooks, { timeouts: this.#firstBytesTimeouts });
+    });
+  }
+
   #connectionOf(socket: Socket): Connection {
     let connection = this.#connections.get(socket);
     if (connection === undefined) {
@@ -122,7 +152,7 @@ export class HttpListener {
    * its reply, the connection is closed without an answer: the client would take it for the reply to that request, which may be a push
    * that is kept.
    */
-  #refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
+  #refuseUnparsed(error: Pick<NodeJS.ErrnoException, "code">, socket: Socket): void {
     if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.latest?.isAwaited === true) {
       socket.destroy();
       return;

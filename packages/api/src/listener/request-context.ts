@@ -17,6 +17,7 @@ import type { Compression } from "../ports/compression.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { errorReply } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import { hasBody } from "../ports/http-stream.ts";
 import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { Replies } from "./replies.ts";
@@ -319,7 +320,8 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     if (status !== 304 && status !== 204) headers.push("content-length", String(sizeBytes));
     // The rest of a large body is not worth its connection. A small one is: it is here already, or in the kernel, and node:http drops it before the next request.
     const isDropped = this.isWrite && this.#body === undefined && this.#isKept && Number(request.headers["content-length"]) <= DROPPED_BODY_BYTES_MAX;
-    const isUnread = !request.complete && hasBody(request) && !isDropped;
+    // Over HTTP/2 the end of the response ends the stream, and the connection goes on.
+    const isUnread = !request.complete && hasBody(request) && !isDropped && request.httpVersion !== "2.0";
     if (this.#host.isStopping() || isUnread) headers.push("connection", "close");
     this.#response.writeHead(status, headers);
     return isUnread;
@@ -471,10 +473,6 @@ function takesGzip(header: string | string[] | undefined): boolean {
     if (name === "gzip" || name === "*") return !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
   }
   return false;
-}
-
-function hasBody(request: IncomingRequest): boolean {
-  return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
 }
 
 function clientGone(): CodedError {

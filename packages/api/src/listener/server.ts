@@ -301,7 +301,7 @@ export function serverLimits({ limits }: Pick<ApiServerOptions, "limits">): Serv
  * Requests of one connection without a complete reply, probes too. One read of 64 KiB may hold 1,800 requests, which would all run in one
  * turn of the event loop (ten such clients of /metrics held it for 14 s).
  */
-const OPEN_COUNT_MAX = 64;
+export const OPEN_COUNT_MAX = 64;
 
 /** The length of the tenants of a refused read in the log. */
 const TENANTS_LENGTH_MAX = 200;

@@ -1,6 +1,7 @@
 /**
  * A request that comes off a connection, and the response that goes back on it: the part of node:http's `IncomingMessage` and
- * `ServerResponse` that the API uses. Both of them fit; a network in memory has its own (testing/memory-network.ts).
+ * `ServerResponse` that the API uses. Both of them fit; HTTP/2 (listener/http2-exchange.ts) and a network in memory
+ * (testing/memory-network.ts) have their own.
  *
  * Below these two is what concerns only sockets: accepting and counting connections, the parser with its bounds and timeouts for headers,
  * keep-alive, pipelining, the kernel's buffers. Above them is everything else that happens to a request.
@@ -18,6 +19,8 @@ export interface IncomingRequest {
   /** True when the last byte of the body has been delivered. */
   readonly complete: boolean;
   readonly socket: RequestSocket;
+  /** HTTP/2 alone, where headers do not tell it. */
+  readonly hasBody?: boolean;
   /** The body begins to flow with the first listener for "data". */
   on(event: "data", listener: (chunk: Buffer) => void): this;
   on(event: "end", listener: () => void): this;
@@ -28,7 +31,12 @@ export interface IncomingRequest {
   resume(): unknown;
 }
 
-/** The connection. */
+/** A body of length 0 is none. */
+export function hasBody({ hasBody: isKnown, headers }: Pick<IncomingRequest, "hasBody" | "headers">): boolean {
+  return isKnown ?? (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
+}
+
+/** The connection; of HTTP/2 the stream of one request. */
 export interface RequestSocket extends EventEmitter {
   readonly remoteAddress?: string | undefined;
   readonly localAddress?: string | undefined;

@@ -244,6 +244,68 @@ describe("ingest", () => {
     });
   });
 
+  describe("binary trees", () => {
+    /** main;work 3, main;idle 1 */
+    const TRIE = Uint8Array.from([0, 0, 1, 5, ...Buffer.from("main;"), 0, 2, 4, ...Buffer.from("work"), 3, 0, 4, ...Buffer.from("idle"), 1, 0]);
+    const TREE = Uint8Array.from([0, 0, 1, 4, ...Buffer.from("main"), 0, 2, 4, ...Buffer.from("work"), 3, 0, 4, ...Buffer.from("idle"), 1, 0]);
+
+    for (const [format, body] of [["trie", TRIE], ["tree", TREE]] as const) {
+      for (const [query, headers] of [[`&format=${format}`, {}], ["", { "content-type": `binary/octet-stream+${format}` }], ["&format=folded", { "content-type": `binary/octet-stream+${format}` }]] as const) {
+        it(`${format}${query}${"content-type" in headers ? " by its content type" : ""}: counts become nanoseconds of CPU`, async () => {
+          const { sink, post } = rig();
+          expect((await post(`/ingest?name=shop.cpu%7Benv%3Dprod%7D${query}`, body, headers)).status).to.equal(200);
+          expect(labelsOf(sink.arrived[0]!)).to.deep.equal({ __name__: "process_cpu", __delta__: "false", env: "prod", pyroscope_spy: "unknown", service_name: "shop" });
+          expect(readText(sink.arrived[0]!)).to.deep.equal({ types: ["cpu:nanoseconds"], period: "cpu:nanoseconds", stacks: { "main;work": [30_000_000], "main;idle": [10_000_000] } });
+        });
+      }
+
+      it(`${format}: a torn body is 422, a suffix that is no profile type 400`, async () => {
+        const { sink, post } = rig();
+        const torn = await post(`/ingest?name=a&format=${format}`, body.subarray(0, -1));
+        expect([torn.status, errorOf(torn).code]).to.deep.equal([422, "unknown"]);
+        expect((await post(`/ingest?name=my.service&format=${format}`, body)).status).to.equal(400);
+        expect(sink.arrived).to.have.length(0);
+      });
+    }
+
+    it("collapsed is folded by another name", async () => {
+      const { sink, post } = rig();
+      expect((await post("/ingest?name=a&sampleRate=0&format=collapsed", "main;work 3\nmain;idle 1\n")).status).to.equal(200);
+      expect(readText(sink.arrived[0]!).stacks).to.deep.equal({ "main;work": [3], "main;idle": [1] });
+    });
+  });
+
+  describe("speedscope", () => {
+    const PROFILE = { type: "sampled", name: "one", unit: "seconds", startValue: 0, endValue: 3, samples: [[0, 1], [0]], weights: [2, 1] };
+    const fileOf = (...profiles: readonly object[]): string => JSON.stringify({ $schema: "https://www.speedscope.app/file-format-schema.json", shared: { frames: [{ name: "main" }, { name: "work" }] }, profiles });
+    const read = ({ labels, pprof, format }: ArrivedProfile): { labels: Record<string, string>; type: string }[] =>
+      [...readFormat(format!, pprof, { labels, limits: DEFAULT_PROFILE_LIMITS, fallbackTimeNs: 1n }).profiles].map((profile) => {
+        const { sampleType, stringTable } = Profile.decode(profile.pprof);
+        return { labels: Object.fromEntries(profile.labels.map(({ name, value }) => [name, value])), type: stringTable.strings[Number(sampleType[0]!.type)]! };
+      });
+
+    it("one profile is what the application's name says; of several each unit says it", async () => {
+      const { sink, post } = rig();
+      expect((await post("/ingest?name=shop.cpu%7Benv%3Dprod%7D&format=speedscope", fileOf(PROFILE))).status).to.equal(200);
+      expect((await post("/ingest?name=shop&format=speedscope", fileOf(PROFILE, { ...PROFILE, name: "two", unit: "bytes" }))).status).to.equal(200);
+      expect(read(sink.arrived[0]!)).to.deep.equal([{ labels: { __name__: "process_cpu", __delta__: "false", env: "prod", profile_name: "one", pyroscope_spy: "unknown", service_name: "shop" }, type: "cpu" }]);
+      expect(read(sink.arrived[1]!).map(({ labels, type }) => [labels["__name__"], labels["service_name"], labels["profile_name"], type])).to.deep.equal([["wall", "shop", "one", "wall"], ["memory", "shop", "two", "samples"]]);
+    });
+
+    it("a client's own service_name wins, and the application goes to app_name, unless that is set too", async () => {
+      const { sink, post } = rig();
+      await post("/ingest?name=app.cpu{service_name=mine}&format=speedscope", fileOf(PROFILE));
+      await post("/ingest?name=app.cpu{service_name=mine,app_name=own}&format=speedscope", fileOf(PROFILE));
+      expect(sink.arrived.map((arrived) => read(arrived)[0]!.labels).map(({ service_name, app_name }) => [service_name, app_name])).to.deep.equal([["mine", "app"], ["mine", "own"]]);
+    });
+
+    it("what cannot be read is 422, a suffix that is no profile type 400", async () => {
+      const { post } = rig();
+      for (const file of ["{}", "main;a 1", fileOf({ ...PROFILE, unit: "x" })]) expect((await post("/ingest?name=a&format=speedscope", file)).status, file).to.equal(422);
+      expect((await post("/ingest?name=my.service&format=speedscope", fileOf(PROFILE))).status).to.equal(400);
+    });
+  });
+
   describe("content encodings", () => {
     const TEXT = "main;work 3\nmain;idle 1\n";
     const ENCODED: Readonly<Record<string, readonly Uint8Array[]>> = {
@@ -280,11 +342,23 @@ describe("ingest", () => {
   });
 
   describe("statuses", () => {
-    for (const format of ["trie", "tree", "speedscope", "xml"]) {
-      it(`format ${format} is 422 and names what is accepted`, async () => {
+    it("an unknown format is read as text, or as pprof in a form, as Pyroscope does", async () => {
+      const { sink, post } = rig();
+      expect((await post("/ingest?name=a&sampleRate=0&format=perf", "a;b 2\n")).status).to.equal(200);
+      expect(readText(sink.arrived[0]!).stacks).to.deep.equal({ "a;b": [2] });
+      expect((await post("/ingest?name=a&format=perf", '--b\r\nContent-Disposition: form-data; name="profile"\r\n\r\nx\r\n--b--\r\n', { "content-type": "multipart/form-data; boundary=b" })).status).to.equal(200);
+      expect(sink.arrived[1]!.format).to.equal(undefined);
+    });
+
+    it("of an unknown format a suffix that is no profile type is 400: the format was not the matter", async () => {
+      expect((await rig().post("/ingest?name=my.service&format=perf", "a 1\n")).status).to.equal(400);
+    });
+
+    for (const format of ["xml", "JFR"]) {
+      it(`format ${format} is 422 and names what is accepted, where the body is no text`, async () => {
         const reply = await rig().post(`/ingest?name=a&format=${format}`, "x");
         expect(reply.status).to.equal(422);
-        for (const accepted of ["pprof", "folded", "groups", "lines"]) expect(errorOf(reply).message).to.contain(`format=${accepted}`);
+        for (const accepted of ["pprof", "jfr", "folded", "groups", "lines", "speedscope", "tree", "trie"]) expect(errorOf(reply).message).to.contain(`format=${accepted}`);
       });
     }
 

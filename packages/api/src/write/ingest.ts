@@ -2,11 +2,13 @@
  * POST /ingest and /pyroscope/ingest, which the Go, Java, Node, Python, Ruby and Rust SDKs use: one profile per request, with its labels in the
  * query string. The first line that applies says what the body is:
  *
- *   format=lines                           one stack a line
- *   format=jfr                             a recording of a JVM (ingest-jfr.ts)
- *   format=pprof, or multipart/form-data   pprof (fields profile, sample_type_config)
- *   format=folded | groups, or none        `main;work;sum 40` a line
- *   anything else                          422, naming these
+ *   format=trie | tree, or binary/octet-stream+trie | +tree    Pyroscope's binary trees
+ *   format=lines                                               one stack a line
+ *   format=jfr                                                 a recording of a JVM (ingest-jfr.ts)
+ *   format=speedscope                                          speedscope's JSON
+ *   format=pprof, or multipart/form-data                       pprof (fields profile, sample_type_config)
+ *   format=folded | groups | collapsed, or none                `main;work;sum 40` a line
+ *   anything else                                              the same, as Pyroscope; 422, naming these, where it does not read so
  *
  * Status codes differ from Push for the same data: 422 for a profile that cannot be parsed or is not valid, 400 only for the query
  * string, 413 for a profile that the rate limit can never let through, and 415 for an unknown Content-Encoding.
@@ -14,10 +16,12 @@
 import { checkJsonBounds, CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { LABEL_NAME, LABEL_SERVICE_NAME, profileOfAppName, splitAppName } from "@pyromesh/profile";
-import type { Label } from "@pyromesh/profile";
+import type { AppProfile, BodyFormat, Label } from "@pyromesh/profile";
 import { parseAttimeStrict } from "../read/attime.ts";
 import { errorReplyWith, httpStatusOf } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import { ingestFormat, isOfNames, unreadAsText } from "./ingest-format.ts";
+import type { IngestFormat } from "./ingest-format.ts";
 import { jfrForm, readJfrBody } from "./ingest-jfr.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
@@ -38,7 +42,7 @@ export function ingestHandler(options: WriteOptions, modules: WriteModules & { r
       return { status: 200, headers: {}, body: "" };
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
-      return ingestErrorReply(thrown, isText(request));
+      return ingestErrorReply(thrown, isOfNames(ingestFormat(request)));
     }
   };
 }
@@ -60,14 +64,14 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.profileSizeBytesMax);
   modules.counts.received(tenant, sizeBytes);
-  const limited = (isTextFormat(format) ? checkTextSize(body, limits) : undefined) ?? modules.rateLimit.take(tenant, sizeBytes);
+  const limited = (isOfNames(format) ? checkTextSize(body, limits) : undefined) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
   }
   const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
   const [refused] = await keep({ tenant, profiles: [arrived], sizesBytes: [sizeBytes] }, request.caller, modules);
-  if (refused !== undefined) throw refused.error;
+  if (refused !== undefined) throw format === "unknown" ? unreadAsText(refused.error, request) : refused.error;
 }
 
 /** Whatever its format, it may have a Content-Encoding. Without one it may still be gzip: the worker that reads it sees to that. */
@@ -136,42 +140,7 @@ const SAMPLE_RATE_DEFAULT = 100;
 /** Pyroscope reads 32 bits. */
 const SAMPLE_RATE_MAX = 0xffff_ffff;
 
-// --- the format -------------------------------------------------------------------------------------------------------
-
-type IngestFormat = "pprof" | "jfr" | "groups" | "lines";
-
-function isTextFormat(format: IngestFormat): format is "groups" | "lines" {
-  return format === "groups" || format === "lines";
-}
-
-function ingestFormat(request: ApiRequest): IngestFormat {
-  const contentType = (request.headers["content-type"] ?? "").toLowerCase();
-  const format = request.query.get("format") ?? "";
-  switch (format) {
-    case "pprof":
-    case "jfr":
-    case "lines":
-      return format;
-    case "folded":
-    case "groups":
-      return contentType.startsWith("multipart/form-data") ? "pprof" : "groups";
-    case "": {
-      if (contentType.startsWith("multipart/form-data")) return "pprof";
-      const binary = /^binary\/octet-stream\+(trie|tree)\b/.exec(contentType);
-      if (binary !== null) throw formatUnknown(binary[1]!);
-      return "groups";
-    }
-    default:
-      throw formatUnknown(format);
-  }
-}
-
-function formatUnknown(format: string): CodedError {
-  return invalidArgument(
-    "INGEST_FORMAT_UNKNOWN",
-    `format ${JSON.stringify(format.slice(0, 100))} is not accepted: send format=pprof or format=jfr (as the body or as multipart/form-data), format=folded, format=groups or format=lines`,
-  );
-}
+// --- the body ----------------------------------------------------------------------------------------------------------
 
 type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "format" | "ingest">;
 
@@ -186,7 +155,7 @@ function readProfile(body: Uint8Array, format: IngestFormat, request: ApiRequest
       return { labels: recordingLabels(ask), pprof: recording, format: { kind: "jfr", form }, ingest: undefined };
     }
     default:
-      return readText(body, format, request, ask);
+      return readOther(body, format, request, ask);
   }
 }
 
@@ -221,11 +190,22 @@ function checkTextSize(text: Uint8Array, { profileSizeBytesMax }: WriteLimits): 
   });
 }
 
-/** Only prepares the text: it becomes a pprof in the worker that decodes it. */
-function readText(body: Uint8Array, format: "groups" | "lines", request: ApiRequest, ask: IngestQuery): ReadProfile {
-  const { service, suffix } = splitAppName(ask.name.app);
+/** Only prepares the body: it becomes a pprof in the worker that decodes it. */
+function readOther(body: Uint8Array, format: Exclude<IngestFormat, "pprof" | "jfr">, request: ApiRequest, ask: IngestQuery): ReadProfile {
+  const { app } = ask.name;
+  const { service, suffix } = splitAppName(app);
+  if (format === "speedscope") {
+    const appLabel = [LABEL_SERVICE_NAME, APP_NAME].find((name) => !hasOwn(ask, name));
+    const form = { app, sampleRate: ask.sampleRate, appLabel };
+    return { labels: ingestLabels(ask, service), pprof: body, format: { kind: "speedscope", form }, ingest: undefined };
+  }
   const profile = profileOfAppName(suffix, ask.sampleRate);
-  return { labels: ingestLabels(ask, service, profile.name), pprof: body, format: { kind: "folded", form: { mode: format, profile, isForm: isForm(request) } }, ingest: undefined };
+  return { labels: ingestLabels(ask, service, profile.name), pprof: body, format: formOf(format, profile, request), ingest: undefined };
+}
+
+function formOf(format: "groups" | "lines" | "tree" | "trie" | "unknown", profile: AppProfile, request: ApiRequest): BodyFormat {
+  if (format === "tree" || format === "trie") return { kind: format, form: { profile } };
+  return { kind: "folded", form: { mode: format === "lines" ? "lines" : "groups", profile, isForm: isForm(request) } };
 }
 
 function isForm(request: ApiRequest): boolean {
@@ -269,16 +249,22 @@ function configInvalid(why: string): CodedError {
 /** Names that begin with `__` belong to the server. Of the client's only the session id is kept. */
 const SESSION_ID = "__session_id__";
 
+const APP_NAME = "app_name";
+
+/** Whether the client has set this label. */
+function hasOwn({ name }: IngestQuery, label: string): boolean {
+  return name.labels.some((own) => own.name === label);
+}
+
 /** `textName`: the `__name__` of a text profile. A pprof has its names in its sample types. */
 function ingestLabels(ask: IngestQuery, service: string, textName?: string): Label[] {
   const labels: Label[] = [];
   if (textName !== undefined) labels.push({ name: LABEL_NAME, value: textName });
   labels.push({ name: "__delta__", value: "false" });
-  const hasOwn = (name: string): boolean => ask.name.labels.some((label) => label.name === name);
   // The client's own service_name counts. The application's name of a text profile is kept in app_name then.
-  if (!hasOwn(LABEL_SERVICE_NAME)) labels.push({ name: LABEL_SERVICE_NAME, value: service });
-  else if (textName !== undefined && !hasOwn("app_name")) labels.push({ name: "app_name", value: service });
-  if (!hasOwn("pyroscope_spy")) labels.push({ name: "pyroscope_spy", value: ask.spyName });
+  if (!hasOwn(ask, LABEL_SERVICE_NAME)) labels.push({ name: LABEL_SERVICE_NAME, value: service });
+  else if (textName !== undefined && !hasOwn(ask, APP_NAME)) labels.push({ name: APP_NAME, value: service });
+  if (!hasOwn(ask, "pyroscope_spy")) labels.push({ name: "pyroscope_spy", value: ask.spyName });
   for (const label of ask.name.labels) if (!label.name.startsWith("__") || label.name === SESSION_ID) labels.push(label);
   return labels;
 }
@@ -298,20 +284,12 @@ function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
   return STATUS_UNKNOWN.has(reply.status) ? { ...reply, body: JSON.stringify({ code: "unknown", message: error.message }) } : reply;
 }
 
-/** For a pprof and a recording always 422. For a text 422 where it cannot be parsed and 400 where it breaks a limit, as Pyroscope 2.2.1 answers. */
+/** For a pprof and a recording always 422. For any other format 422 where it cannot be parsed and 400 where it breaks a limit, as Pyroscope 2.2.1 answers. */
 function ingestStatus(error: CodedError, isOfText: boolean): number {
   if (error.code === "RATE_BURST_EXCEEDED") return 413;
   if (error.code === "CONTENT_ENCODING_UNKNOWN") return 415;
   if (error.code === "CONTENT_ENCODING_TORN") return 422;
   const status = httpStatusOf(error);
   if (status !== 400 || STATUS_400_CODES.has(error.code)) return status;
-  return isOfText && error.code !== "PROFILE_MALFORMED" ? 400 : 422;
-}
-
-function isText(request: ApiRequest): boolean {
-  try {
-    return isTextFormat(ingestFormat(request));
-  } catch {
-    return false; // an unknown format
-  }
+  return isOfText && error.code !== "PROFILE_MALFORMED" && error.code !== "INGEST_FORMAT_UNKNOWN" ? 400 : 422;
 }

@@ -98,6 +98,23 @@ describe("membership in a world of nodes", () => {
     }
   });
 
+  it("restart: a member that is restarted twice in a row, and is back before it is declared dead, keeps the links that it has then", () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = settled(3, { seed });
+      for (let count = 0; count < 2; count++) {
+        world.crash("node-2", { isSilent: false });
+        world.runFor(1900);
+        world.restart("node-2");
+        for (const name of ["node-0", "node-1"]) world.link("node-2", name);
+        world.runFor(count === 0 ? 20 * seed : 0);
+      }
+      const backMs = world.nowMs;
+      world.runFor(5 * SECOND);
+      expect(isReady(world), `seed ${seed}`).to.equal(true);
+      expect(world.closes.filter(({ atMs }) => atMs > backMs), `seed ${seed}`).to.deep.equal([]);
+    }
+  });
+
   it("start: nodes that know only one seed find each other through it", () => {
     const world = new MembershipWorld({ seed: 3 });
     for (const name of ["a", "b", "c", "d", "e"]) world.addFresh(name, { isFounder: name === "a", joinAddressCount: 2 });

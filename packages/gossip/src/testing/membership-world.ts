@@ -62,6 +62,8 @@ export class MembershipWorld {
   /** Each verdict: who declared whom dead, and when. */
   readonly verdicts: { readonly by: string; readonly of: string; readonly atMs: number }[] = [];
   readonly suspicions: { readonly by: string; readonly of: string; readonly atMs: number }[] = [];
+  /** Links that a member asked to have closed. */
+  readonly closes: { readonly by: string; readonly of: string; readonly atMs: number }[] = [];
   refutedCount: number = 0;
   /** The heartbeat of each member's last probe. */
   readonly lastProbeOf: Map<string, number> = new Map();
@@ -239,6 +241,9 @@ export class MembershipWorld {
           break;
         case "suspected":
           this.suspicions.push({ by: member.name, of: effect.member, atMs: this.nowMs });
+          break;
+        case "close-link":
+          this.closes.push({ by: member.name, of: effect.member, atMs: this.nowMs });
           break;
         case "refuted":
           this.refutedCount++;

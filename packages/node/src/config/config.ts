@@ -1,5 +1,6 @@
 /** The settings, in the program's own units. `loadConfig` makes and checks them; `printConfig` prints them. */
 import type { LogLevel } from "@pyromesh/base";
+import type { ScrapeConfig } from "@pyromesh/scrape";
 import { TOKEN_COUNT_DEFAULT, TOKEN_COUNT_MAX } from "@pyromesh/ring";
 import { parseJoinEntry, printJoinEntry, reachable } from "./join-entry.ts";
 import type { JoinEntry } from "./join-entry.ts";
@@ -27,7 +28,10 @@ import {
 import type { Address, Kind, Setting } from "./setting.ts";
 
 /** Its limits are those of the start; `LiveLimits` has those in force. */
-export interface Config extends NodeSettings, LimitsInForce {}
+export interface Config extends NodeSettings, LimitsInForce {
+  /** Jobs that this node, or its cluster, scrapes. Written in the YAML file only. */
+  readonly scrapeConfigs: readonly ScrapeConfig[];
+}
 
 export interface NodeSettings {
   /** The YAML file that was read. */

@@ -20,6 +20,7 @@ class World {
   readonly clock: ManualClock = new ManualClock();
   readonly metrics: Metrics = new Metrics();
   readonly live: LiveLimits;
+  readonly jobs: string[][] = [];
 
   constructor(flags: Readonly<Record<string, string>> = {}) {
     const given = new Map(Object.entries({ config: "pyromesh.yaml", ...flags }).map(([key, value]) => [key, [value]]));
@@ -31,7 +32,7 @@ class World {
       if (this.text instanceof Error) throw this.text;
       return this.text;
     };
-    this.live = new LiveLimits(load(this.text as string), { clock: this.clock, logger, metrics: this.metrics, readFile, load });
+    this.live = new LiveLimits(load(this.text as string), { clock: this.clock, logger, metrics: this.metrics, readFile, load, onConfig: ({ scrapeConfigs }) => this.jobs.push(scrapeConfigs.map(({ jobName }) => jobName)) });
   }
 
   /** Changed text is taken over when it is read a second time. */
@@ -52,6 +53,15 @@ class World {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe("live limits", () => {
+  it("jobs that are scraped are told with each configuration that is taken over, and with no other", async () => {
+    const world = new World();
+    world.text = "scrape_configs:\n  - job_name: app\n    static_configs: [{targets: [a:1]}]\n";
+    await world.reload();
+    world.text = "scrape_configs:\n  - job_name: app\n";
+    await world.reload();
+    expect(world.jobs).to.deep.equal([["app"]]);
+  });
+
   it("an override that is added, changed or taken out takes hold at the next reading", async () => {
     const world = new World();
     expect([world.rateMb(), world.rateMb(OTHER)]).to.deep.equal([16, 4]);

@@ -22,6 +22,8 @@ export interface LiveLimitsModules {
   readonly readFile: (file: string) => Promise<string>;
   /** All settings, with `text` in place of what the file holds. Throws where the text is refused. */
   readonly load: (text: string) => Config;
+  /** Called with each configuration that is taken over, for what else may change while the node runs: the jobs that are scraped. */
+  readonly onConfig?: (config: Config) => void;
 }
 
 export class LiveLimits {
@@ -82,6 +84,7 @@ export class LiveLimits {
       const config = load(text);
       this.#warnOfUnheeded(config);
       this.#inForce = { limits: config.limits, overrides: config.overrides };
+      this.#modules.onConfig?.(config);
       if (this.#problem !== undefined) logger.info("the configuration file is good again", { file: configFile });
       this.#problem = undefined;
       this.#isLastGood?.set({}, 1);

@@ -1,4 +1,4 @@
-import { CodedError, parseTenantId } from "@pyromesh/base";
+import { CodedError, nearestName, parseTenantId } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
 import { parse } from "yaml";
@@ -6,7 +6,6 @@ import { SETTINGS } from "./config.ts";
 import type { Config } from "./config.ts";
 import { LIMITS, limitsFor, printLimits } from "./limits.ts";
 import { loadConfig } from "./load-config.ts";
-import { nearestName } from "./nearest-name.ts";
 import { printConfig, printConfigDiff, printDefaultConfig } from "./print-config.ts";
 import { flagOf, hideCredentials, parseAddress, variableOf } from "./setting.ts";
 
@@ -116,6 +115,49 @@ describe("config: one setting, three spellings", () => {
   it("a setting without a value in the file is unset; an alias is what it names", () => {
     expect(load({ yaml: "flush_interval:\nlimits:\noverrides:\n" }).flushIntervalMs).to.equal(60_000);
     expect(load({ yaml: "flush_interval: &t 5s\nretention: *t\n" }).retentionMs).to.equal(5000);
+  });
+});
+
+describe("config: scrape_configs", () => {
+  const yaml = `scrape_configs:
+  - job_name: app
+    scrape_interval: &t 30s
+    scrape_timeout: *t
+    static_configs: [{targets: [localhost:6060], labels: {version: 1.0, canary: true}}]
+    basic_auth: {username: me, password: hunter2}
+    relabel_configs:
+`;
+
+  it("keep texts as they are written, and follow aliases", () => {
+    const [job] = load({ yaml }).scrapeConfigs;
+    expect([job!.jobName, job!.intervalMs, job!.timeoutMs]).to.deep.equal(["app", 30_000, 30_000]);
+    expect(job!.discoveries).to.deep.equal([{ kind: "static", targets: ["localhost:6060"], labels: { version: "1.0", canary: "true" } }]);
+  });
+
+  it("are printed without secrets, and read back", () => {
+    const printed = printConfig(load({ yaml }));
+    expect(printed).to.include("password: <hidden>").and.not.include("hunter2");
+    expect(printConfig(load({ yaml: printed }))).to.equal(printed);
+    expect(printConfigDiff(load({ yaml }))).to.include("job_name: app").and.not.include("hunter2");
+  });
+
+  it("are refused at the place of each fault", () => {
+    expect(refusalOf({ yaml: "scrape_configs:\n  - job_name: a\n    static_configs:\n      - targets: [http://a]\n        lables: {}\n" }).split("\n")).to.deep.equal([
+      "pyromesh.yaml:5:17: scrape_configs[0].static_configs[0].lables: unknown setting lables (did you mean labels?)",
+      'pyromesh.yaml:4:18: scrape_configs[0].static_configs[0].targets: targets: "http://a" is a URL: write host:port, and the rest as scheme and path of the profile',
+    ]);
+    expect(refusalOf({ yaml: "scrape_configs: {job_name: a}\n" })).to.match(/^pyromesh\.yaml:1:17: scrape_configs: scrape_configs is a list/);
+    expect(refusalOf({ yaml: "scrape_configs: &a [*a]\n" })).to.include("pyromesh.yaml:1:");
+  });
+
+  it("with a tenant need several tenants", () => {
+    const withTenant = `${yaml}    tenant: team-a\n`;
+    expect(refusalOf({ yaml: withTenant })).to.equal("pyromesh.yaml:8:13: scrape_configs[0].tenant: this node has one tenant: set multitenancy, or take tenant out");
+    expect(load({ yaml: withTenant, flags: { multitenancy: "true" } }).scrapeConfigs[0]!.tenant).to.equal("team-a");
+  });
+
+  it("are no flag and no variable", () => {
+    expect(refusalOf({ env: { PYROMESH_SCRAPE_CONFIGS: "[]" } })).to.include("unknown variable");
   });
 });
 

@@ -4,12 +4,13 @@
  * Pure: `readFile` is passed in. Every setting that is unknown or cannot be read is refused, all of them in one error, each with its place and
  * the nearest known name: a setting that is silently ignored is worse than a start that fails.
  */
-import { CodedError, invalidArgument, messageOf, parseTenantId } from "@pyromesh/base";
+import { ANONYMOUS, CodedError, didYouMean, invalidArgument, messageOf, parseTenantId } from "@pyromesh/base";
+import { printPath, readScrapeConfigs } from "@pyromesh/scrape";
+import type { ScrapeConfig } from "@pyromesh/scrape";
 import { bucketIn, SETTINGS } from "./config.ts";
 import type { Config, NodeSettings } from "./config.ts";
 import { LIMITS } from "./limits.ts";
 import type { TenantLimits } from "./limits.ts";
-import { didYouMean } from "./nearest-name.ts";
 import { flagOf, isLoopback, printAddress, variableOf } from "./setting.ts";
 import type { Setting } from "./setting.ts";
 import { readYamlSettings } from "./yaml-settings.ts";
@@ -28,7 +29,7 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): Config {
   const given = new Map<string, GivenValue>();
 
   const configFile = flags.get("config")?.at(-1) ?? (env[variableOf("config")] || undefined);
-  const yaml: YamlSettings = configFile === undefined ? { settings: [], overrides: [] } : readYamlSettings(read(configFile, readFile), configFile);
+  const yaml: YamlSettings = configFile === undefined ? { settings: [], overrides: [], scrapeConfigs: undefined } : readYamlSettings(read(configFile, readFile), configFile);
   for (const { key, values, place, keyPlace } of yaml.settings) {
     if (key === "config") refusals.push(`${keyPlace}: a file cannot name another one: take out "config"`);
     else if (!KNOWN_KEYS.has(key)) refusals.push(`${keyPlace}: unknown setting ${key}${didYouMean(key, KNOWN_KEYS)}`);
@@ -49,7 +50,7 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): Config {
   const settings = readAll(SETTINGS, given, refusals) as NodeSettings; // one entry per key of SETTINGS, each of its kind
   const limits = readAll(LIMITS, given, refusals) as TenantLimits;
   const overrides = readOverrides(yaml, limits, refusals);
-  const config: Config = { ...settings, bucket: settings.bucket === "" ? bucketIn(settings.dataDir) : settings.bucket, limits, overrides };
+  const config: Config = { ...settings, bucket: settings.bucket === "" ? bucketIn(settings.dataDir) : settings.bucket, limits, overrides, scrapeConfigs: readScrape(yaml, settings.isMultitenant, refusals) };
   refusals.push(...refusalsTogether(config, given));
   if (refusals.length > 0) throw invalidArgument("CONFIG_INVALID", refusals.join("\n"));
   return config;
@@ -119,6 +120,17 @@ function readOverrides(yaml: YamlSettings, limits: TenantLimits, refusals: strin
     }
   }
   return overrides;
+}
+
+function readScrape(yaml: YamlSettings, isMultitenant: boolean, refusals: string[]): readonly ScrapeConfig[] {
+  const tree = yaml.scrapeConfigs;
+  if (tree === undefined) return [];
+  const { configs, problems } = readScrapeConfigs(tree.value);
+  for (const { path, message } of problems) refusals.push(`${tree.placeOf(path)}: ${printPath(path)}: ${message}`);
+  for (const [index, { tenant }] of configs.entries()) {
+    if (tenant !== ANONYMOUS && !isMultitenant) refusals.push(`${tree.placeOf([index, "tenant"])}: ${printPath([index, "tenant"])}: this node has one tenant: set multitenancy, or take tenant out`);
+  }
+  return configs;
 }
 
 /** Each of them makes a node a member of a cluster. */

@@ -1,4 +1,5 @@
 /** Prints the settings as YAML that `loadConfig` reads back. Secrets are hidden. */
+import { printScrapeConfigs } from "@pyromesh/scrape";
 import { stringify } from "yaml";
 import { bucketIn, SETTINGS } from "./config.ts";
 import type { Config } from "./config.ts";
@@ -29,7 +30,7 @@ export function printDefaultConfig(): string {
 
 const YAML_FORM = { lineWidth: 0 } as const;
 
-const DEFAULTS: Config = { ...defaultsOf(SETTINGS), bucket: bucketIn(SETTINGS.dataDir.default), limits: defaultsOf(LIMITS), overrides: new Map() };
+const DEFAULTS: Config = { ...defaultsOf(SETTINGS), bucket: bucketIn(SETTINGS.dataDir.default), limits: defaultsOf(LIMITS), overrides: new Map(), scrapeConfigs: [] };
 
 function defaultsOf<T extends object>(settings: { readonly [K in keyof T]: Setting<T[K]> }): T {
   // Each entry's default is of its own key's type.
@@ -46,6 +47,7 @@ function entriesOf(config: Config): Record<string, unknown> {
   printed["limits"] = printLimits(config.limits);
   const overrides = [...config.overrides].map(([tenant, limits]) => [tenant, differences(limits, config.limits)]);
   if (overrides.length > 0) printed["overrides"] = Object.fromEntries(overrides);
+  if (config.scrapeConfigs.length > 0) printed["scrape_configs"] = printScrapeConfigs(config.scrapeConfigs, HIDDEN);
   return printed;
 }
 

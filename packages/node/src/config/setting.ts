@@ -5,9 +5,8 @@
  * `PYROMESH_FLUSH_INTERVAL` as a variable. The values are texts in all three, so a value means the same wherever it is written.
  */
 import { parseAllowedHost, parseCorsOrigin } from "@pyromesh/api";
-import { formatDuration, formatSize, messageOf, parseDuration, parseSize } from "@pyromesh/base";
+import { didYouMean, formatDuration, formatSize, messageOf, parseDuration, parseSize } from "@pyromesh/base";
 import { z } from "zod";
-import { didYouMean } from "./nearest-name.ts";
 
 export interface Setting<T> {
   /** Lower case, with `_` between words and `.` after a group. */

@@ -8,18 +8,30 @@ import { readFolded } from "./folded.ts";
 import { readJfr } from "./jfr.ts";
 import type { JfrForm } from "./jfr.ts";
 import type { FormatBody, FormatContext, FormatReader } from "./format.ts";
+import { readSpeedscope } from "./speedscope.ts";
+import type { SpeedscopeForm } from "./speedscope.ts";
+import { readTree } from "./tree.ts";
+import type { TreeForm } from "./tree.ts";
+import { readTrie } from "./trie.ts";
+import type { TrieForm } from "./trie.ts";
 import { readOtlp } from "./otlp.ts";
 
 /** Format -> how a body of it is to be read. */
 export interface BodyForms {
   readonly folded: FoldedText;
   readonly jfr: JfrForm;
+  readonly speedscope: SpeedscopeForm;
+  readonly tree: TreeForm;
+  readonly trie: TrieForm;
   readonly otlp: OtlpForm;
 }
 
 const READERS: { readonly [Kind in keyof BodyForms]: FormatReader<BodyForms[Kind]> } = {
   folded: readFolded,
   jfr: readJfr,
+  speedscope: readSpeedscope,
+  tree: readTree,
+  trie: readTrie,
   otlp: readOtlp,
 };
 

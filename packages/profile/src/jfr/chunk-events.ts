@@ -7,6 +7,7 @@ import { ALLOC_SAMPLE, BLOCK, CPU, IN_NEW_TLAB, LIVE, MALLOC, MUTEX, OUTSIDE_TLA
 import type { ProfileKind } from "./profile-kinds.ts";
 import type { ChunkHeader } from "./chunk-header.ts";
 import type { ChunkStacks } from "./chunk-stacks.ts";
+import type { ChunkTexts } from "./chunk-texts.ts";
 import { JfrCursor, unreadable } from "./jfr-cursor.ts";
 import type { WantedField } from "./struct-reader.ts";
 import { StructReader } from "./struct-reader.ts";
@@ -24,6 +25,7 @@ export interface EventSink {
 export interface EventSource {
   readonly stacks: ChunkStacks;
   readonly states: ThreadStates;
+  readonly texts: ChunkTexts;
 }
 
 /** Where an event's fields are kept. A wide one takes two slots. */
@@ -82,7 +84,7 @@ export function readEvents(recording: Uint8Array, header: ChunkHeader, layouts: 
       cursor.end = end;
       values.fill(0);
       reader.struct.readFront(cursor, values);
-      if (reader.name === ACTIVE_SETTING) readSetting(from.stacks, values, sink);
+      if (reader.name === ACTIVE_SETTING) readSetting(from.texts, values, sink);
       else addSample(reader, at, values, from, sink);
     }
     cursor.at = end;
@@ -118,9 +120,9 @@ const SETTING_FIELDS: Readonly<Record<string, WantedField>> = {
   value: { slot: SLOT_SETTING_VALUE, read: "text" },
 };
 
-function readSetting(stacks: ChunkStacks, values: Float64Array, sink: EventSink): void {
+function readSetting(texts: ChunkTexts, values: Float64Array, sink: EventSink): void {
   const [name, value] = [values[SLOT_SETTING_NAME]!, values[SLOT_SETTING_VALUE]!];
-  if (name > 0 && value > 0 && stacks.textAt(name) === "event") sink.sampledEvent = stacks.textAt(value);
+  if (name > 0 && value > 0 && texts.at(name) === "event") sink.sampledEvent = texts.at(value);
 }
 
 function addSample({ name, kind, struct }: EventReader, at: number, values: Float64Array, from: EventSource, sink: EventSink): void {

@@ -26,6 +26,10 @@ const POOL_NAMES: readonly PoolName[] = [POOL_STRING, POOL_SYMBOL, POOL_CLASS, P
 
 export type ConstantPools = Readonly<Record<PoolName, PoolIndex>>;
 
+export function dangling(at: number, pool: PoolName, id: number): Error {
+  return unreadable(at, `it names ${pool} ${id}, which is in no checkpoint of the chunk`);
+}
+
 /** Throws a refusal. `from` and `end` are the first byte behind the header and the end of the chunk. */
 export function readConstantPools(recording: Uint8Array, layouts: ValueLayouts, place: { readonly lastCheckpointAt: number; readonly from: number; readonly end: number }): ConstantPools {
   const pools = Object.fromEntries(POOL_NAMES.map((name) => [name, new PoolIndex()])) as Record<PoolName, PoolIndex>; // one for each name

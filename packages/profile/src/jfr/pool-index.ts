@@ -1,6 +1,6 @@
 /**
- * Id -> number of the constant, and where its value lies. async-profiler numbers densely: a table by id. The JDK makes ids of several
- * numbers: they are sorted. Hash tables are avoided, since whoever sends a recording chooses the ids, and so could make all of them collide.
+ * Id -> number of the constant, and where its value lies. async-profiler numbers densely from some base: a table by id. The JDK makes ids of
+ * several numbers: they are sorted. Hash tables are avoided, since whoever sends a recording chooses the ids, and so could make all of them collide.
  */
 
 /** A table by id may be this many times longer than the number of ids. */
@@ -11,8 +11,9 @@ export class PoolIndex {
   #ids = new Float64Array(64);
   #places = new Uint32Array(64);
   #count = 0;
-  /** By id: the number, from 1. */
+  /** By id less `#base`: the number, from 1. */
   #table: Uint32Array | undefined;
+  #base = 0;
   /** Numbers in the order of their ids. */
   #sorted = new Uint32Array(0);
 
@@ -37,11 +38,17 @@ export class PoolIndex {
   seal(): void {
     const ids = this.#ids;
     let max = 0;
-    for (let i = 0; i < this.#count; i++) if (ids[i]! > max) max = ids[i]!;
-    if (max < this.#count * SPARSENESS_MAX + TABLE_LENGTH_FREE) {
-      const table = new Uint32Array(max + 1);
-      for (let i = 0; i < this.#count; i++) table[ids[i]!] = i + 1;
+    let min = Infinity;
+    for (let i = 0; i < this.#count; i++) {
+      if (ids[i]! > max) max = ids[i]!;
+      if (ids[i]! < min) min = ids[i]!;
+    }
+    const span = this.#count === 0 ? 0 : max - min + 1;
+    if (span <= this.#count * SPARSENESS_MAX + TABLE_LENGTH_FREE) {
+      const table = new Uint32Array(span);
+      for (let i = 0; i < this.#count; i++) table[ids[i]! - min] = i + 1;
       this.#table = table;
+      this.#base = this.#count === 0 ? 0 : min;
       return;
     }
     this.#sorted = Uint32Array.from({ length: this.#count }, (_, i) => i).sort((a, b) => ids[a]! - ids[b]! || a - b);
@@ -49,7 +56,11 @@ export class PoolIndex {
 
   /** The number of the constant with that id; -1: there is none. */
   find(id: number): number {
-    if (this.#table !== undefined) return id < this.#table.length ? this.#table[id]! - 1 : -1;
+    const table = this.#table;
+    if (table !== undefined) {
+      const at = id - this.#base;
+      return at >= 0 && at < table.length ? table[at]! - 1 : -1;
+    }
     const sorted = this.#sorted;
     let from = 0;
     let to = sorted.length;

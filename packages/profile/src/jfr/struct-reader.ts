@@ -37,7 +37,7 @@ export class StructReader {
         wantedSteps = skipped.length;
         continue;
       }
-      if (isLong(layouts, field)) {
+      if (layouts.isLong(field)) {
         if (steps.at(-2) === SKIP_LONGS) steps[steps.length - 1]!++;
         else {
           steps.push(SKIP_LONGS, 1);
@@ -105,17 +105,10 @@ const READ_BYTE = 3;
 const READ_TEXT = 4;
 const SKIP = 5;
 
-function isLong(layouts: ValueLayouts, field: JfrField): boolean {
-  if (field.isArray) return false;
-  if (field.isPooled) return true;
-  const name = layouts.types.byId.get(field.typeId)?.name;
-  return name === "int" || name === "long" || name === "short" || name === "char";
-}
-
 function stepOf(layouts: ValueLayouts, type: JfrType, field: JfrField, { read }: WantedField): number {
   const name = layouts.types.byId.get(field.typeId)?.name;
   if (read === "text" && !field.isArray && !field.isPooled && name === "java.lang.String") return READ_TEXT;
-  if (read !== "text" && isLong(layouts, field)) return read === "wide" ? READ_WIDE : READ_LONG;
+  if (read !== "text" && layouts.isLong(field)) return read === "wide" ? READ_WIDE : READ_LONG;
   if (read === "number" && !field.isArray && (name === "boolean" || name === "byte")) return READ_BYTE;
   throw malformed(`the JFR recording's field ${type.name.slice(0, 100)}.${field.name} is ${field.isArray ? "an array" : `a ${String(name).slice(0, 100)}`}, which no known recorder writes: record with another recorder`);
 }

@@ -1,23 +1,22 @@
 /** The names of the states in which threads were sampled, `STATE_RUNNABLE` and `STATE_SLEEPING` among them. */
 import type { ConstantPools } from "./constant-pools.ts";
-import { POOL_THREAD_STATE } from "./constant-pools.ts";
-import type { ChunkStacks } from "./chunk-stacks.ts";
-import { dangling } from "./chunk-stacks.ts";
+import { dangling, POOL_THREAD_STATE } from "./constant-pools.ts";
+import type { ChunkTexts } from "./chunk-texts.ts";
 import { JfrCursor } from "./jfr-cursor.ts";
 import { StructReader } from "./struct-reader.ts";
 import type { ValueLayouts } from "./value-layout.ts";
 
 export class ThreadStates {
   readonly #pools: ConstantPools;
-  readonly #stacks: ChunkStacks;
+  readonly #texts: ChunkTexts;
   readonly #reader: StructReader | undefined;
   readonly #cursor: JfrCursor;
   readonly #names = new Map<number, string>();
 
-  constructor(recording: Uint8Array, layouts: ValueLayouts, pools: ConstantPools, stacks: ChunkStacks) {
+  constructor(recording: Uint8Array, layouts: ValueLayouts, pools: ConstantPools, texts: ChunkTexts) {
     const type = layouts.types.byName.get(POOL_THREAD_STATE);
     this.#pools = pools;
-    this.#stacks = stacks;
+    this.#texts = texts;
     this.#reader = type === undefined ? undefined : new StructReader(layouts, type, { name: { slot: 0, read: "text" } });
     this.#cursor = new JfrCursor(recording);
   }
@@ -34,7 +33,7 @@ export class ThreadStates {
       const into = new Float64Array(1);
       this.#cursor.at = pool.placeOf(number);
       this.#reader.readFront(this.#cursor, into);
-      name = this.#stacks.textAt(into[0]!);
+      name = this.#texts.at(into[0]!);
     }
     this.#names.set(id, name);
     return name;

@@ -28,6 +28,14 @@ export class ValueLayouts {
     return layout;
   }
 
+  /** Whether a value of the field is one compressed integer. */
+  isLong(field: JfrField): boolean {
+    if (field.isArray) return false;
+    if (field.isPooled) return true;
+    const name = this.types.byId.get(field.typeId)?.name;
+    return name === "int" || name === "long" || name === "short" || name === "char";
+  }
+
   ofField(field: JfrField): ValueLayout {
     const program = new Program();
     this.#writeField(program, field, 0);
@@ -56,6 +64,13 @@ export class ValueLayouts {
     if (type === undefined) throw malformed(`the JFR recording's field ${field.name.slice(0, 100)} is of type ${field.typeId}, which is not described: send the recording whole, as it was written`);
     this.#writeType(program, type, depth + 1);
   }
+}
+
+/** Throws a refusal where the type is not described. */
+export function typeNamed(layouts: ValueLayouts, name: string): JfrType {
+  const type = layouts.types.byName.get(name);
+  if (type === undefined) throw malformed(`the JFR recording does not describe the type ${name}: record with another recorder`);
+  return type;
 }
 
 export class ValueLayout {

@@ -47,7 +47,7 @@ export function labelValue(labels: Labels, name: string): string | undefined {
 
 /** `labels` with these set (replacing) or, where the value is undefined, removed. */
 export function withLabels(labels: Labels, changes: Readonly<Record<string, string | undefined>>): Labels {
-  const kept = labels.filter((label) => !(label.name in changes));
+  const kept = labels.filter((label) => !Object.hasOwn(changes, label.name));
   for (const [name, value] of Object.entries(changes)) if (value !== undefined) kept.push({ name, value });
   return sortLabels(kept);
 }

@@ -29,6 +29,7 @@ export class PprofWriter {
   readonly #samples = new ByteWriter(1 << 12);
   readonly #locations = new ByteWriter(1 << 10);
   readonly #functionBytes = new ByteWriter(1 << 10);
+  #stringBytes = 0;
 
   constructor(head: PprofHead) {
     this.#head = head;
@@ -81,6 +82,11 @@ export class PprofWriter {
     this.#samples.u8(0x12).prefixed(message.finish());
   }
 
+  /** About as many bytes as `finish` would give now. */
+  get sizeBytes(): number {
+    return this.#samples.length + this.#locations.length + this.#functionBytes.length + this.#stringBytes;
+  }
+
   finish(): Uint8Array {
     const { sampleTypes, periodType, period, timeNs, durationNs, isOfText } = this.#head;
     const out = new ByteWriter(this.#samples.length + this.#locations.length + this.#functionBytes.length + 1024);
@@ -109,7 +115,10 @@ export class PprofWriter {
 
   #string(text: string): number {
     let index = this.#strings.get(text);
-    if (index === undefined) this.#strings.set(text, (index = this.#strings.size));
+    if (index === undefined) {
+      this.#strings.set(text, (index = this.#strings.size));
+      this.#stringBytes += text.length;
+    }
     return index;
   }
 }

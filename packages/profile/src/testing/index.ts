@@ -1,7 +1,13 @@
+export { checkOddBody } from "./check-odd-body.ts";
 export { checkOddPush } from "./check-odd-push.ts";
 export type { OddViews } from "./check-odd-push.ts";
+export { checkOddRecording } from "./check-odd-recording.ts";
 export { goPrefixesOf } from "./go-truncated-oracle.ts";
+export { oddBody } from "./odd-body.ts";
+export type { OddBody, OddBodyKind } from "./odd-body.ts";
 export { oddPush } from "./odd-push.ts";
 export type { OddPush } from "./odd-push.ts";
+export { oddRecording } from "./odd-recording.ts";
+export type { OddRecording } from "./odd-recording.ts";
 export { recordView } from "./record-view.ts";
 export type { RecordSpec } from "./record-view.ts";

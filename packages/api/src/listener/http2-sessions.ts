@@ -1,0 +1,148 @@
+/**
+ * Connections of HTTP/2 without TLS, with node:http2. Each request is a stream; server.ts handles it like one of HTTP/1.1. Only what
+ * concerns connections is here: how many streams a connection may have, how much of it is unread, and what it may send beside requests.
+ *
+ * What must stay true: a connection without requests is closed after the time for keep-alive; `beginStop` lets running requests end, and
+ * refuses further ones, which their client may send elsewhere.
+ */
+import { constants, performServerHandshake } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import type { Clock, Timer } from "@pyromesh/base";
+import { UNREAD_BYTES_MAX } from "../bodies/request-body.ts";
+import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
+import { Http2Request, Http2Response } from "./http2-exchange.ts";
+import { newConnection } from "./request-context.ts";
+import type { Connection } from "./request-context.ts";
+import { SessionCredit } from "./session-credit.ts";
+
+interface Http2SessionsOptions {
+  /** Requests of one connection without a complete reply. Further ones are refused by a reset; the limit is told to clients. */
+  readonly streamCountMax: number;
+  /** Headers of a request. Beyond it its stream is reset. */
+  readonly headerBytesMax: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+interface Http2SessionsHooks {
+  readonly onRequest: (request: IncomingRequest, response: OutgoingResponse, connection: Connection) => void;
+  /** The connection is closed for what its client sent. */
+  readonly onRefused: (reason: string, message: string) => void;
+}
+
+interface OpenSession {
+  readonly session: ServerHttp2Session;
+  readonly socket: Socket;
+  readonly connection: Connection;
+  readonly credit: SessionCredit;
+  /** Streams that are not closed. */
+  streamCount: number;
+  /** When the last stream was closed, or the connection began. */
+  idleSinceMs: number;
+}
+
+export class Http2Sessions {
+  readonly #options: Http2SessionsOptions;
+  readonly #hooks: Http2SessionsHooks;
+  readonly #clock: Clock;
+  /** Bounded by the listener's limit of connections. */
+  readonly #open = new Set<OpenSession>();
+  #timer: Timer | undefined;
+
+  constructor(options: Http2SessionsOptions, hooks: Http2SessionsHooks, { clock }: { readonly clock: Clock }) {
+    this.#options = options;
+    this.#hooks = hooks;
+    this.#clock = clock;
+  }
+
+  /** A socket that has begun to send HTTP/2, with all that it has received. */
+  accept(socket: Socket): void {
+    socket.allowHalfOpen = false; // as node:http2 has it: it does not close a socket whose client has ended its side otherwise
+    const session = performServerHandshake(socket, {
+      maxSessionMemory: SESSION_MEGABYTES_MAX,
+      maxSessionInvalidFrames: INVALID_FRAMES_MAX,
+      maxSessionRejectedStreams: this.#options.streamCountMax,
+      settings: { maxConcurrentStreams: this.#options.streamCountMax, initialWindowSize: UNREAD_BYTES_MAX, maxHeaderListSize: this.#options.headerBytesMax },
+    });
+    const nowMs = this.#clock.monotonicMs();
+    const credit = new SessionCredit({ requestBytes: this.#options.headerBytesMax + UNREAD_BYTES_MAX, nowMs });
+    const open: OpenSession = { session, socket, connection: newConnection(), credit, streamCount: 0, idleSinceMs: nowMs };
+    this.#open.add(open);
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, fields: readonly string[]) => this.#onStream(open, stream, headers, fields));
+    session.on("error", (error) => this.#hooks.onRefused("unreadable_request", error.message));
+    session.once("close", () => this.#open.delete(open));
+    this.#timer ??= this.#clock.after(TICK_MS, () => this.#tick());
+  }
+
+  /** Tells all clients to send nothing further. A connection is closed when its last reply has ended. */
+  beginStop(): void {
+    for (const { session } of this.#open) session.close();
+  }
+
+  /** Closes all connections. */
+  destroyAll(): void {
+    for (const { session } of this.#open) session.destroy();
+  }
+
+  /** Call it when all connections are closed. */
+  endStop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #onStream(open: OpenSession, stream: ServerHttp2Stream, headers: IncomingHttpHeaders, fields: readonly string[]): void {
+    stream.on("error", ignore); // the reset of a stream closes it too, which ends the request
+    if (stream.destroyed || stream.closed) return this.#takeReset(open); // reset by the bytes that came with its headers
+    open.credit.addRequest();
+    open.streamCount++;
+    stream.once("aborted", () => this.#takeReset(open));
+    stream.once("close", () => {
+      open.streamCount--;
+      open.idleSinceMs = this.#clock.monotonicMs();
+    });
+    if (headers["expect"] === "100-continue") stream.additionalHeaders({ [constants.HTTP2_HEADER_STATUS]: constants.HTTP_STATUS_CONTINUE });
+    const request = new Http2Request(stream, { headers, fields, socket: open.socket, onData: (sizeBytes) => open.credit.addData(sizeBytes) }, { clock: this.#clock });
+    this.#hooks.onRequest(request, new Http2Response(stream, { isHead: request.method === "HEAD", socket: open.socket }), open.connection);
+  }
+
+  #takeReset(open: OpenSession): void {
+    if (!open.credit.takeReset()) this.#refuse(open, "it has reset too many requests: wait for replies, or cancel fewer");
+  }
+
+  #tick(): void {
+    this.#timer = undefined;
+    const nowMs = this.#clock.monotonicMs();
+    for (const open of this.#open) {
+      if (!open.credit.settle(open.socket.bytesRead, nowMs)) this.#refuse(open, "it sends frames that are no part of a request");
+      else if (open.streamCount === 0 && nowMs - open.idleSinceMs >= this.#options.keepAliveTimeoutMs) this.#closeIdle(open);
+    }
+    if (this.#open.size > 0) this.#timer = this.#clock.after(TICK_MS, () => this.#tick());
+  }
+
+  /** In two steps: a client that does not answer the first is cut off at the next tick. */
+  #closeIdle({ session }: OpenSession): void {
+    if (session.closed) session.destroy();
+    else session.close();
+  }
+
+  #refuse({ session }: OpenSession, why: string): void {
+    if (session.destroyed) return;
+    this.#hooks.onRefused("http2_connection_refused", `a connection of HTTP/2 was closed: ${why}`);
+    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+}
+
+function ignore(): void {}
+
+/** How often connections are checked. A flood lasts as long at most. */
+const TICK_MS = 1_000;
+/** Of one connection: header tables, frames that wait to be sent, data that nobody has read. Beyond it new streams are refused. */
+const SESSION_MEGABYTES_MAX = 10;
+/** Frames that break the protocol, and empty ones of data. Beyond it Node.js closes the connection. */
+const INVALID_FRAMES_MAX = 100;
+/**
+ * The window of the whole connection. It bounds no memory: Node.js gives it back as data arrives. What is not read is bounded by the windows
+ * of the streams, UNREAD_BYTES_MAX each.
+ */
+const CONNECTION_WINDOW_BYTES = 2 ** 20;

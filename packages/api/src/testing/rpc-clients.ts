@@ -1,0 +1,58 @@
+/** Clients that are not ours, for one server: gRPC's own and Connect's. Messages are those of `packages/api/proto`. */
+import { fileURLToPath } from "node:url";
+import { create, createFileRegistry, fromBinary } from "@bufbuild/protobuf";
+import type { DescService, FileRegistry } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import type { FileDescriptorProto } from "@bufbuild/protobuf/wkt";
+import { createClient } from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
+import { credentials, loadPackageDefinition } from "@grpc/grpc-js";
+import type { ChannelOptions, GrpcObject, ServiceClientConstructor } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import type { PackageDefinition } from "@grpc/proto-loader";
+
+const FOLDER = fileURLToPath(new URL("../../proto/", import.meta.url));
+const FILES = ["querier/v1/querier.proto", "push/v1/push.proto", "version/v1/version.proto", "capabilities/v1/feature_flags.proto", "pyromesh/query/v1/query.proto"];
+
+let definition: PackageDefinition | undefined;
+
+export function packageDefinition(): PackageDefinition {
+  return (definition ??= loadSync(FILES, { includeDirs: [FOLDER], keepCase: false, longs: String, enums: String, bytes: Buffer, defaults: true }));
+}
+
+/** A client of gRPC for a service such as `querier.v1.QuerierService`. Close it after use. */
+export function grpcClient(service: string, port: number, options: ChannelOptions = {}, from: PackageDefinition = packageDefinition()): InstanceType<ServiceClientConstructor> {
+  let found: unknown = loadPackageDefinition(from);
+  for (const part of service.split(".")) found = (found as GrpcObject)[part];
+  return new (found as ServiceClientConstructor)(`127.0.0.1:${port}`, credentials.createInsecure(), options); // the service is in the definition
+}
+
+let registry: FileRegistry | undefined;
+
+/** What Connect's clients need of a service. */
+export function serviceOf(name: string): DescService {
+  registry ??= createFileRegistry(create(FileDescriptorSetSchema, { file: filesOf(packageDefinition()) }));
+  return registry.getService(name)!; // one of FILES
+}
+
+/** Files without a service first: the others use their messages. */
+function filesOf(from: PackageDefinition): FileDescriptorProto[] {
+  const files = new Map<string, FileDescriptorProto>();
+  for (const item of Object.values(from)) {
+    for (const bytes of "fileDescriptorProtos" in item ? (item.fileDescriptorProtos as readonly Buffer[]) : []) {
+      const file = fromBinary(FileDescriptorProtoSchema, bytes);
+      // The loader leaves types of the file's own package without their package, and others without the leading dot.
+      for (const field of file.messageType.flatMap((message) => message.field)) {
+        field.jsonName = field.name;
+        if (field.typeName !== "") field.typeName = field.typeName.includes(".") ? `.${field.typeName}` : `.${file.package}.${field.typeName}`;
+      }
+      files.set(file.name, file);
+    }
+  }
+  return [...files.values()].sort((a, b) => a.service.length - b.service.length);
+}
+
+/** Its methods by name: `labelNames`. */
+export function connectClient(service: string, transport: Transport): Readonly<Record<string, (message: unknown) => Promise<Readonly<Record<string, unknown>>>>> {
+  return createClient(serviceOf(service), transport) as never; // the service is known at run time alone
+}

@@ -1,0 +1,163 @@
+/**
+ * Targets of pods, endpoints or endpoint slices of a Kubernetes cluster. The kinds that a role needs are watched; groups are told once all of them
+ * were listed, since a target that lacks the labels of its pod would be another target.
+ */
+import { messageOf, retryDelayMs } from "@pyromesh/base";
+import type { Timer } from "@pyromesh/base";
+import type { KubernetesConfig, KubernetesSelector } from "../../config/scrape-config.ts";
+import type { Discovery, DiscoveryModules, TargetGroup } from "../discovery.ts";
+import { ApiClient, apiServerOf, OWN_NAMESPACE_FILE } from "./api-client.ts";
+import { endpointsGroup, endpointSliceGroup, podKeysOf, serviceKeyOf } from "./endpoint-groups.ts";
+import { objectKey, readEndpoints, readEndpointSlice, readPod, readService } from "./objects.ts";
+import type { Endpoints, EndpointSlice, ObjectMeta, Pod, Service } from "./objects.ts";
+import { podGroup } from "./pod-groups.ts";
+import { ResourceWatch } from "./resource-watch.ts";
+
+/** Changes that come within this time are told together: a rollout changes many objects at once. */
+const GATHER_MS = 500;
+const RETRY = { firstMs: 1000, maxMs: 30_000 };
+
+export function kubernetesDiscovery(config: KubernetesConfig, modules: DiscoveryModules): Discovery {
+  return new KubernetesDiscovery(config, modules);
+}
+
+class KubernetesDiscovery implements Discovery {
+  readonly #config: KubernetesConfig;
+  readonly #modules: DiscoveryModules & { readonly api: ApiClient };
+  readonly #stopped = new AbortController();
+  readonly #watches: ResourceWatch<{ readonly meta: ObjectMeta }>[] = [];
+  #kinds: Kinds | undefined;
+  /** Of the objects that made them: a group whose objects are the same is the same. */
+  #made = new Map<string, Made>();
+  #onGroups: ((groups: readonly TargetGroup[]) => void) | undefined;
+  #gathering: Timer | undefined;
+
+  constructor(config: KubernetesConfig, modules: DiscoveryModules) {
+    this.#config = config;
+    this.#modules = { ...modules, api: new ApiClient(apiServerOf(config), modules.fetch) };
+  }
+
+  start(onGroups: (groups: readonly TargetGroup[]) => void): void {
+    this.#onGroups = onGroups;
+    void this.#open();
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+    this.#gathering?.cancel();
+    for (const watch of this.#watches.toReversed()) watch.stop();
+  }
+
+  async #open(): Promise<void> {
+    const namespaces = await this.#namespaces();
+    if (this.#stopped.signal.aborted) return;
+    const watch = <T extends { readonly meta: ObjectMeta }>(role: KubernetesSelector["role"], read: (value: unknown) => T): ResourceWatch<T>[] => {
+      const query = queryOf(this.#config.selectors.filter((selector) => selector.role === role));
+      const watches = namespaces.map((namespace) => new ResourceWatch({ path: pathOf(role, namespace), query, read }, () => this.#gather(), this.#modules));
+      this.#watches.push(...watches);
+      return watches;
+    };
+    const pods = watch("pod", readPod);
+    const { role } = this.#config;
+    switch (role) {
+      case "pod":
+        this.#kinds = { role, pods };
+        break;
+      case "endpoints":
+        this.#kinds = { role, pods, services: watch("service", readService), endpoints: watch("endpoints", readEndpoints) };
+        break;
+      case "endpointslice":
+        this.#kinds = { role, pods, services: watch("service", readService), slices: watch("endpointslice", readEndpointSlice) };
+        break;
+    }
+    for (const one of this.#watches) one.start();
+  }
+
+  /** [""] for all. The own one is in a file, which is tried again until it is there. */
+  async #namespaces(): Promise<readonly string[]> {
+    const { namespaces, isOwnNamespaceIncluded } = this.#config;
+    if (!isOwnNamespaceIncluded) return namespaces.length === 0 ? [""] : [...new Set(namespaces)];
+    const { clock, failures, files, logger } = this.#modules;
+    for (let failureCount = 1; !this.#stopped.signal.aborted; failureCount++) {
+      try {
+        return [...new Set([...namespaces, (await files.read(OWN_NAMESPACE_FILE)).trim()])];
+      } catch (thrown) {
+        failures.add({ mechanism: "kubernetes" });
+        if (failureCount === 1) logger.warn("the namespace of this node's pod is not known", { mechanism: "kubernetes", source: OWN_NAMESPACE_FILE, reason: messageOf(thrown) });
+        await clock.sleep(retryDelayMs(failureCount, RETRY), this.#stopped.signal).catch(() => undefined);
+      }
+    }
+    return [];
+  }
+
+  #gather(): void {
+    if (this.#stopped.signal.aborted || this.#gathering !== undefined || !this.#watches.every(({ isListed }) => isListed)) return;
+    this.#gathering = this.#modules.clock.after(GATHER_MS, () => {
+      this.#gathering = undefined;
+      this.#tell();
+    });
+  }
+
+  #tell(): void {
+    const before = this.#made;
+    this.#made = new Map();
+    if (this.#kinds !== undefined) for (const { key, objects, make } of sourcesOf(this.#kinds)) {
+      const known = before.get(key);
+      const isSame = known !== undefined && known.objects.length === objects.length && objects.every((object, index) => object === known.objects[index]);
+      this.#made.set(key, isSame ? known : { objects, group: make() });
+    }
+    this.#onGroups?.([...this.#made.values()].map(({ group }) => group).filter(({ targets }) => targets.length > 0));
+  }
+}
+
+interface Made {
+  readonly objects: readonly unknown[];
+  readonly group: TargetGroup;
+}
+
+/** One watch for each namespace. */
+type Kinds =
+  | { readonly role: "pod"; readonly pods: readonly ResourceWatch<Pod>[] }
+  | { readonly role: "endpoints"; readonly pods: readonly ResourceWatch<Pod>[]; readonly services: readonly ResourceWatch<Service>[]; readonly endpoints: readonly ResourceWatch<Endpoints>[] }
+  | { readonly role: "endpointslice"; readonly pods: readonly ResourceWatch<Pod>[]; readonly services: readonly ResourceWatch<Service>[]; readonly slices: readonly ResourceWatch<EndpointSlice>[] };
+
+interface Source {
+  readonly key: string;
+  readonly objects: readonly unknown[];
+  readonly make: () => TargetGroup;
+}
+
+function sourcesOf(kinds: Kinds): Source[] {
+  const pods = merged(kinds.pods);
+  if (kinds.role === "pod") return [...pods.values()].map((pod) => ({ key: objectKey(pod), objects: [pod], make: () => podGroup(pod) }));
+  const services = merged(kinds.services);
+  const sourceOf = <T extends Endpoints | EndpointSlice>(object: T, make: (object: T, related: { service: Service | undefined; pods: ReadonlyMap<string, Pod> }) => TargetGroup): Source => {
+    const service = services.get(serviceKeyOf(object));
+    const behind = podKeysOf(object).map((key) => pods.get(key));
+    return { key: objectKey(object), objects: [object, service, ...behind], make: () => make(object, { service, pods }) };
+  };
+  if (kinds.role === "endpoints") return [...merged(kinds.endpoints).values()].map((object) => sourceOf(object, endpointsGroup));
+  return [...merged(kinds.slices).values()].map((object) => sourceOf(object, endpointSliceGroup));
+}
+
+/** Keys hold the namespace, so those of different watches differ. */
+function merged<T extends { readonly meta: ObjectMeta }>(watches: readonly ResourceWatch<T>[]): ReadonlyMap<string, T> {
+  return watches.length === 1 ? watches[0]!.objects : new Map(watches.flatMap(({ objects }) => [...objects]));
+}
+
+function queryOf(selectors: readonly KubernetesSelector[]): Readonly<Record<string, string>> {
+  const [label, field] = [selectors.flatMap((selector) => selector.label ?? []), selectors.flatMap((selector) => selector.field ?? [])];
+  return { ...(label.length === 0 ? {} : { labelSelector: label.join(",") }), ...(field.length === 0 ? {} : { fieldSelector: field.join(",") }) };
+}
+
+function pathOf(role: KubernetesSelector["role"], namespace: string): string {
+  const [api, plural] = PATHS[role];
+  return `${api}${namespace === "" ? "" : `/namespaces/${namespace}`}/${plural}`;
+}
+
+const PATHS: Readonly<Record<KubernetesSelector["role"], readonly [string, string]>> = {
+  pod: ["/api/v1", "pods"],
+  service: ["/api/v1", "services"],
+  endpoints: ["/api/v1", "endpoints"],
+  endpointslice: ["/apis/discovery.k8s.io/v1", "endpointslices"],
+};

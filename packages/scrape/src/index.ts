@@ -1,0 +1,30 @@
+export type {
+  AuthorizationSettings,
+  DiscoveryConfig,
+  DnsConfig,
+  DnsType,
+  FileConfig,
+  HttpConfig,
+  HttpSettings,
+  KubernetesConfig,
+  KubernetesRole,
+  KubernetesSelector,
+  ProfileSettings,
+  ScrapeConfig,
+  Secret,
+  StaticConfig,
+  TlsSettings,
+} from "./config/scrape-config.ts";
+export { printScrapeConfigs } from "./config/print-scrape-configs.ts";
+export { printPath, readScrapeConfigs, scrapeConfigs } from "./config/read-scrape-configs.ts";
+export type { ScrapeReading } from "./config/read-scrape-configs.ts";
+export type { ScrapeProblem } from "./config/group-reader.ts";
+export type { HttpFetch, HttpGet, HttpReply } from "./http/http-get.ts";
+export { compileRules } from "./relabel/relabel.ts";
+export type { Relabel, Relabelled } from "./relabel/relabel.ts";
+export type { RelabelAction, RelabelRule } from "./relabel/relabel-rule.ts";
+export { nodeHttp } from "./http/node-http.ts";
+export { nodeFiles, nodeResolver } from "./node-discovery.ts";
+export { readBody } from "./http/read-body.ts";
+export { targetSource } from "./targets/target-source.ts";
+export type { DiscoveryFiles, DroppedTarget, Resolver, ScrapeTarget, TargetModules, TargetProfile, TargetSource } from "./target.ts";
