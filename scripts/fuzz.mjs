@@ -20,7 +20,7 @@ const WARM_COUNT = 1000;
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "30" }, of: { type: "string", default: "pushes" }, seed: { type: "string" }, count: { type: "string", default: "1000000000" } } });
 ensureInstalled();
 if (!build()) process.exit(1);
-const { checkOddBody, checkOddPush, oddBody, oddPush } = await import("../packages/profile/dist/testing/index.js");
+const { checkOddBody, checkOddExport, checkOddPush, oddBody, oddExport, oddPush } = await import("../packages/profile/dist/testing/index.js");
 const { encodeDataset, SegmentDataset } = await import("../packages/block/dist/index.js");
 
 /** What is checked, by name: throws where something does not hold, and returns what became of the seed. */
@@ -29,6 +29,7 @@ const TARGETS = {
   speedscope: (seed) => checkOddBody(oddBody("speedscope", seed)),
   tree: (seed) => checkOddBody(oddBody("tree", seed)),
   trie: (seed) => checkOddBody(oddBody("trie", seed)),
+  otlp: (seed) => checkOddExport(oddExport(seed)),
 };
 
 const check = TARGETS[values.of];

@@ -11,3 +11,6 @@ export { oddRecording } from "./odd-recording.ts";
 export type { OddRecording } from "./odd-recording.ts";
 export { recordView } from "./record-view.ts";
 export type { RecordSpec } from "./record-view.ts";
+export { checkOddExport } from "./check-odd-export.ts";
+export { oddExport } from "./odd-export.ts";
+export type { OddExport } from "./odd-export.ts";

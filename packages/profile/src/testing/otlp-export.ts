@@ -68,7 +68,7 @@ export function otlpExport(model: ExportModel, version: OtlpVersion): Uint8Array
     const indexes = attributes.length === 0 ? undefined : packed(attributes);
     switch (version) {
       case "1.7":
-        return message([[1, starts[stack]!], [2, stacks[stack]!.length], [3, numbers], [4, indexes], [5, link], [6, times]], [5]);
+        return message([[1, starts[stack] ?? 9_999], [2, stacks[stack]?.length ?? 1], [3, numbers], [4, indexes], [5, link], [6, times]], [5]);
       case "1.8":
       case "1.9":
         return message([[1, stack], [2, numbers], [3, indexes], [4, link], [5, times]]);
