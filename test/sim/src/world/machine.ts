@@ -137,6 +137,8 @@ export class Machine {
       machine: { coreCount: 2, memoryBytes: MEMORY_BYTES, openFilesMax: undefined },
       onLeft: () => {
         this.#note(life, "has left the cluster");
+        // Nobody waits for it any more, so where the others that released the same records are silent, answers rest on LISTs (decision 0021).
+        this.#world.bucket.showWhatWasPut();
         this.#world.leaving.delete(this);
         if (this.isToGo) this.#world.removeMachine(this);
         // It joins anew.

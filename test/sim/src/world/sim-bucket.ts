@@ -72,8 +72,8 @@ export class SimBucket {
   }
 
   /**
-   * A store starts that does not know into which objects its records went. For these a reader has its own LIST alone, so from now on no LIST lacks what was put before
-   * (decision 0021: there a LIST must not be late).
+   * A store starts that does not know into which objects its records went, or one has left. For these objects a reader may have its own LIST alone, so from now on no LIST
+   * lacks what was put before (decision 0021: there a LIST must not be late).
    */
   showWhatWasPut(): void {
     this.#shownBeforeMs = this.#modules.scheduler.nowMs;
