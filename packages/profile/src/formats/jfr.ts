@@ -49,11 +49,12 @@ function* profilesOf(body: Uint8Array, form: JfrForm, { labels, limits, fallback
 const LABEL_JFR_EVENT = "jfr_event";
 
 /**
- * The request gives a time in milliseconds. What lies below is taken from the recording's own clock: two processes with equal labels, which send
- * the same few samples in one millisecond, are told apart, and a recording that is sent again is not counted twice.
+ * The request gives its time in whole seconds (as the agent does) or milliseconds. What lies below is taken from the recording's own clock: two
+ * processes with equal labels, which send the same few samples in one second, are told apart, and a recording that is sent again counts once.
  */
 function withOwnFraction(timeNs: bigint, startNs: bigint): bigint {
-  return timeNs - (timeNs % NS_PER_MS) + (startNs % NS_PER_MS);
+  const unitNs = timeNs % BigInt(NS_PER_S) === 0n ? BigInt(NS_PER_S) : NS_PER_MS;
+  return timeNs - (timeNs % unitNs) + (startNs % unitNs);
 }
 
 function inflated(labels: Uint8Array, sizeBytesMax: number): Uint8Array {

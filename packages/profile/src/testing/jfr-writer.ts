@@ -1,0 +1,236 @@
+/**
+ * Writes JFR chunks for tests: the types of async-profiler, and whatever else a test describes. It shares no code with the reader.
+ *
+ *   header, metadata, checkpoints, events
+ */
+
+/** A field: its name, its type, and whether it is an id in a pool or an array. */
+export interface FieldSpec {
+  readonly name: string;
+  readonly type: string;
+  readonly isPooled?: boolean;
+  readonly isArray?: boolean;
+}
+
+export type TypeSpecs = Readonly<Record<string, readonly FieldSpec[]>>;
+
+/** A value of a field: a number or an id, a text, an array, or fields of a type that lies within. */
+export type Value = number | bigint | string | EncodedText | readonly Value[] | { readonly [field: string]: Value };
+
+/** A string in an encoding of its own. Encoding 2 has the id of a string in the pool. */
+export interface EncodedText {
+  readonly encoding: 0 | 1 | 2 | 3 | 4 | 5;
+  readonly text?: string;
+  readonly id?: number;
+}
+
+export interface ChunkSpec {
+  readonly types: TypeSpecs;
+  /** By type, id -> value. */
+  readonly pools: ReadonlyMap<string, ReadonlyMap<number, Value>>;
+  readonly events: readonly (readonly [string, Value])[];
+  /** How many checkpoints the pools are spread over. 1 by default. */
+  readonly checkpointCount?: number;
+  /** From the first checkpoint to the one before it. 0 by default: there is none. */
+  readonly firstOffset?: number;
+  readonly startNs?: bigint;
+  readonly durationNs?: bigint;
+}
+
+const pooled = (name: string, type: string): FieldSpec => ({ name, type, isPooled: true });
+const plain = (name: string, type: string): FieldSpec => ({ name, type });
+const SAMPLE = [plain("startTime", "long"), pooled("sampledThread", "java.lang.Thread"), pooled("stackTrace", "jdk.types.StackTrace")];
+const CONTEXT = [plain("spanId", "long"), plain("spanName", "long"), plain("contextId", "long")];
+
+/** The types that matter, as the agent describes them. */
+export const AGENT_TYPES: TypeSpecs = {
+  boolean: [],
+  byte: [],
+  char: [],
+  short: [],
+  int: [],
+  long: [],
+  float: [],
+  double: [],
+  "java.lang.String": [],
+  "java.lang.Thread": [plain("osName", "java.lang.String"), plain("osThreadId", "long"), plain("javaName", "java.lang.String"), plain("javaThreadId", "long")],
+  "java.lang.Class": [pooled("classLoader", "jdk.types.ClassLoader"), pooled("name", "jdk.types.Symbol"), pooled("package", "jdk.types.Package"), plain("modifiers", "int")],
+  "jdk.types.ClassLoader": [pooled("type", "java.lang.Class"), pooled("name", "jdk.types.Symbol")],
+  "jdk.types.Package": [pooled("name", "jdk.types.Symbol")],
+  "jdk.types.Symbol": [plain("string", "java.lang.String")],
+  "jdk.types.Method": [pooled("type", "java.lang.Class"), pooled("name", "jdk.types.Symbol"), pooled("descriptor", "jdk.types.Symbol"), plain("modifiers", "int"), plain("hidden", "boolean")],
+  "jdk.types.FrameType": [plain("description", "java.lang.String")],
+  "jdk.types.StackFrame": [pooled("method", "jdk.types.Method"), plain("lineNumber", "int"), plain("bytecodeIndex", "int"), pooled("type", "jdk.types.FrameType")],
+  "jdk.types.StackTrace": [plain("truncated", "boolean"), { name: "frames", type: "jdk.types.StackFrame", isArray: true }],
+  "jdk.types.ThreadState": [plain("name", "java.lang.String")],
+  "jdk.ActiveSetting": [plain("startTime", "long"), plain("id", "long"), plain("name", "java.lang.String"), plain("value", "java.lang.String")],
+  "jdk.ExecutionSample": [...SAMPLE, pooled("state", "jdk.types.ThreadState"), ...CONTEXT],
+  "profiler.WallClockSample": [...SAMPLE, pooled("state", "jdk.types.ThreadState"), ...CONTEXT, plain("samples", "int")],
+  "jdk.ObjectAllocationInNewTLAB": [...SAMPLE, pooled("objectClass", "java.lang.Class"), plain("allocationSize", "long"), plain("tlabSize", "long"), ...CONTEXT],
+  "jdk.ObjectAllocationOutsideTLAB": [...SAMPLE, pooled("objectClass", "java.lang.Class"), plain("allocationSize", "long"), ...CONTEXT],
+  "jdk.ObjectAllocationSample": [...SAMPLE, pooled("objectClass", "java.lang.Class"), plain("weight", "long")],
+  "jdk.JavaMonitorEnter": [plain("startTime", "long"), plain("duration", "long"), pooled("eventThread", "java.lang.Thread"), pooled("stackTrace", "jdk.types.StackTrace"), ...CONTEXT],
+  "jdk.ThreadPark": [plain("startTime", "long"), plain("duration", "long"), pooled("eventThread", "java.lang.Thread"), pooled("stackTrace", "jdk.types.StackTrace")],
+  "profiler.LiveObject": [...SAMPLE, pooled("objectClass", "java.lang.Class"), plain("allocationSize", "long")],
+  "profiler.Malloc": [...SAMPLE, plain("address", "long"), plain("size", "long")],
+};
+
+const HEADER_BYTES = 68;
+const FIRST_TYPE_ID = 20;
+
+export function writeChunk({ types, pools, events, checkpointCount = 1, firstOffset = 0, startNs = 1_700_000_000_000_000_000n, durationNs = 10_000_000_000n }: ChunkSpec): Uint8Array {
+  const ids = new Map(Object.keys(types).map((name, index) => [name, FIRST_TYPE_ID + index]));
+  const out = new Bytes(HEADER_BYTES);
+  const metadataAt = out.length;
+  out.event(0, writeMetadata(types, ids));
+  let lastCheckpointAt = 0;
+  const names = [...pools.keys()];
+  for (let i = 0; i < checkpointCount; i++) {
+    const at = out.length;
+    const body = new Bytes().long(1).long(1).long(lastCheckpointAt === 0 ? firstOffset : lastCheckpointAt - at).byte(1);
+    // Each checkpoint has its share of each pool.
+    body.long(names.length);
+    for (const name of names) {
+      const entries = [...(pools.get(name) ?? [])].filter((_, index) => index % checkpointCount === i);
+      body.long(ids.get(name) ?? 9_999).long(entries.length);
+      for (const [id, value] of entries) body.long(id).value(types, name, value);
+    }
+    lastCheckpointAt = at;
+    out.event(1, body);
+  }
+  for (const [name, value] of events) out.event(ids.get(name) ?? 9_999, new Bytes().value(types, name, value));
+  const bytes = out.finish();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  view.setUint32(0, 0x464c5200);
+  view.setUint16(4, 2);
+  view.setBigUint64(8, BigInt(bytes.length));
+  view.setBigUint64(16, BigInt(lastCheckpointAt));
+  view.setBigUint64(24, BigInt(metadataAt));
+  view.setBigUint64(32, startNs);
+  view.setBigUint64(40, durationNs);
+  view.setBigUint64(56, 1_000_000_000n);
+  view.setUint32(64, 1);
+  return bytes;
+}
+
+function writeMetadata(types: TypeSpecs, ids: ReadonlyMap<string, number>): Bytes {
+  const strings: string[] = [];
+  const s = (text: string): number => {
+    const known = strings.indexOf(text);
+    return known >= 0 ? known : strings.push(text) - 1;
+  };
+  const elements = new Bytes();
+  const element = (name: string, attributes: Readonly<Record<string, string>>, children: number): void => {
+    elements.long(s(name)).long(Object.keys(attributes).length);
+    for (const [key, value] of Object.entries(attributes)) elements.long(s(key)).long(s(value));
+    elements.long(children);
+  };
+  element("root", {}, 2);
+  element("metadata", {}, Object.keys(types).length);
+  for (const [name, fields] of Object.entries(types)) {
+    element("class", { id: String(ids.get(name)), name }, fields.length + 1);
+    for (const field of fields) {
+      element("field", { name: field.name, class: String(ids.get(field.type) ?? 9_999), ...(field.isPooled === true ? { constantPool: "true" } : {}), ...(field.isArray === true ? { dimension: "1" } : {}) }, 1);
+      element("annotation", { class: "200", value: field.name }, 0);
+    }
+    element("annotation", { class: "201" }, 0);
+  }
+  element("region", { locale: "en_US", gmtOffset: "0" }, 0);
+  const body = new Bytes().long(1).long(1).long(1).long(strings.length);
+  for (const text of strings) body.text(text);
+  return body.raw(elements.finish());
+}
+
+/** The bytes of a recording, as they grow. */
+export class Bytes {
+  readonly #parts: number[];
+
+  constructor(zeros = 0) {
+    this.#parts = new Array<number>(zeros).fill(0);
+  }
+
+  get length(): number {
+    return this.#parts.length;
+  }
+
+  byte(value: number): this {
+    this.#parts.push(value & 0xff);
+    return this;
+  }
+
+  raw(bytes: Uint8Array): this {
+    for (const byte of bytes) this.#parts.push(byte);
+    return this;
+  }
+
+  /** A compressed integer. A negative one takes nine bytes. */
+  long(value: number | bigint): this {
+    let rest = BigInt.asUintN(64, BigInt(value));
+    for (let i = 0; i < 8; i++) {
+      if (rest < 0x80n) return this.byte(Number(rest));
+      this.byte(Number(rest & 0x7fn) | 0x80);
+      rest >>= 7n;
+    }
+    return this.byte(Number(rest));
+  }
+
+  text(value: string | EncodedText): this {
+    if (typeof value === "string") return value === "" ? this.byte(1) : this.text({ encoding: 3, text: value });
+    const { encoding, text = "", id = 0 } = value;
+    this.byte(encoding);
+    if (encoding === 2) return this.long(id);
+    if (encoding === 3) return this.#counted(Buffer.from(text));
+    if (encoding === 5) return this.#counted(Buffer.from(text, "latin1"));
+    if (encoding === 4) {
+      this.long(text.length);
+      for (let i = 0; i < text.length; i++) this.long(text.charCodeAt(i));
+    }
+    return this;
+  }
+
+  #counted(bytes: Uint8Array): this {
+    return this.long(bytes.length).raw(bytes);
+  }
+
+  value(types: TypeSpecs, type: string, value: Value | undefined): this {
+    switch (type) {
+      case "boolean":
+      case "byte":
+        return this.byte(Number(value ?? 0));
+      case "float":
+        return this.raw(new Uint8Array(4));
+      case "double":
+        return this.raw(new Uint8Array(8));
+      case "java.lang.String":
+        return this.text((value ?? "") as string | EncodedText); // the spec of the test says so
+      case "char":
+      case "short":
+      case "int":
+      case "long":
+        return this.long((value ?? 0) as number | bigint);
+      default:
+        for (const field of types[type] ?? []) this.#field(types, field, (value as Readonly<Record<string, Value>> | undefined)?.[field.name]);
+        return this;
+    }
+  }
+
+  #field(types: TypeSpecs, { type, isPooled, isArray }: FieldSpec, value: Value | undefined): void {
+    const one = (item: Value | undefined): this => (isPooled === true ? this.long((item ?? 0) as number) : this.value(types, type, item));
+    if (isArray !== true) return void one(value);
+    const items = (value ?? []) as readonly Value[];
+    this.long(items.length);
+    for (const item of items) one(item);
+  }
+
+  /** An event of that type: its size, which counts itself, the type and the rest. */
+  event(typeId: number, body: Bytes): this {
+    const rest = new Bytes().long(typeId).raw(body.finish()).finish();
+    let sizeBytes = rest.length + 1;
+    while (new Bytes().long(sizeBytes).length + rest.length !== sizeBytes) sizeBytes++;
+    return this.long(sizeBytes).raw(rest);
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    return Uint8Array.from(this.#parts);
+  }
+}
