@@ -64,7 +64,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.profileSizeBytesMax);
   modules.counts.received(tenant, sizeBytes);
-  const limited = (isOfNames(format) ? checkTextSize(body, limits) : undefined) ?? modules.rateLimit.take(tenant, sizeBytes);
+  const limited = (isOfNames(format) ? checkBodySize(body, limits) : undefined) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
@@ -179,13 +179,13 @@ function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): Rea
   return { labels: ingestLabels(ask, ask.name.app), pprof, ingest: { spyName: ask.spyName, sampleTypes } };
 }
 
-/** The size limit of a profile applies to text. */
-function checkTextSize(text: Uint8Array, { profileSizeBytesMax }: WriteLimits): CodedError | undefined {
-  if (profileSizeBytesMax <= 0 || text.length <= profileSizeBytesMax) return undefined;
+/** The size limit of a profile applies to other formats as they are sent, and in the worker to what they become. */
+function checkBodySize(body: Uint8Array, { profileSizeBytesMax }: WriteLimits): CodedError | undefined {
+  if (profileSizeBytesMax <= 0 || body.length <= profileSizeBytesMax) return undefined;
   return new CodedError({
     code: "PROFILE_TOO_LARGE",
     kind: "invalid_argument",
-    message: `the text is ${text.length} bytes and a profile may have ${profileSizeBytesMax} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
+    message: `the body is ${body.length} bytes and a profile may have ${profileSizeBytesMax} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
     details: { reason: "profile_size_limit" },
   });
 }
