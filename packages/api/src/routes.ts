@@ -7,6 +7,7 @@ import type { Handler } from "./ports/http.ts";
 import { pageRoutes } from "./admin/pages.ts";
 import type { Pages } from "./admin/pages.ts";
 import type { DebugProfiler, NodeAdmin, ProfileSource } from "./ports/ports.ts";
+import { reflectionRoutes } from "./admin/reflection.ts";
 import { querierRoutes } from "./read/querier.ts";
 import type { QueryLimits } from "./read/query-limits.ts";
 import { labelValuesHandler, renderDiffHandler, renderHandler } from "./read/render.ts";
@@ -65,5 +66,5 @@ export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesMod
     route("GET", "/pyroscope/label-values", labelValuesHandler(options, modules), read),
   ];
   const services = new Set([HEALTH_SERVICE, ...routes.filter(({ isRpc }) => isRpc).map(({ path }) => path.split("/")[1]!)]);
-  return [...routes, ...healthRoutes({ ...querierOptions, services }, modules)];
+  return [...routes, ...healthRoutes({ ...querierOptions, services }, modules), ...reflectionRoutes()];
 }

@@ -18,4 +18,4 @@ export interface HealthCheckResponse {
   readonly status: number;
 }
 
-export const HEALTH_CHECK_RESPONSE: MessageSchema<HealthCheckResponse> = message("grpc.health.v1.HealthCheckResponse", [enumeration(1, "status", SERVING_STATUSES)]);
+export const HEALTH_CHECK_RESPONSE: MessageSchema<HealthCheckResponse> = message("grpc.health.v1.HealthCheckResponse", [enumeration(1, "status", "grpc.health.v1.ServingStatus", SERVING_STATUSES)]);

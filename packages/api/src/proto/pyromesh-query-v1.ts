@@ -30,7 +30,7 @@ export const SELECT_TOP_TABLE_REQUEST: MessageSchema<SelectTopTableRequest> = me
   scalar(3, "start", "int64"),
   scalar(4, "end", "int64"),
   scalar(5, "limit", "int64"),
-  enumeration(6, "sort", TOP_TABLE_SORTS),
+  enumeration(6, "sort", "pyromesh.query.v1.TopTableSort", TOP_TABLE_SORTS),
   nested(7, "stack_trace_selector", STACK_TRACE_SELECTOR, { isOptional: true }),
   scalar(8, "profile_id_selector", "string", { isRepeated: true }),
   scalar(9, "name_contains", "string"),

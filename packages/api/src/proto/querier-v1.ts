@@ -62,7 +62,7 @@ export interface AsyncQueryRequest {
 
 const ASYNC_QUERY_REQUEST: MessageSchema<AsyncQueryRequest> = message("querier.v1.AsyncQueryRequest", [
   scalar(1, "request_id", "string"),
-  enumeration(2, "type", ASYNC_QUERY_TYPES),
+  enumeration(2, "type", "querier.v1.AsyncQueryType", ASYNC_QUERY_TYPES),
 ]);
 
 const ASYNC_QUERY_STATUSES: readonly string[] = [
@@ -81,7 +81,7 @@ interface AsyncQueryResponse {
 /** Never sent, since async queries are refused. The table is here to be complete. */
 const ASYNC_QUERY_RESPONSE: MessageSchema<AsyncQueryResponse> = message("querier.v1.AsyncQueryResponse", [
   scalar(1, "request_id", "string"),
-  enumeration(2, "status", ASYNC_QUERY_STATUSES),
+  enumeration(2, "status", "querier.v1.AsyncQueryStatus", ASYNC_QUERY_STATUSES),
   scalar(3, "error_message", "string"),
 ]);
 
@@ -116,7 +116,7 @@ export const SELECT_MERGE_STACKTRACES_REQUEST: MessageSchema<SelectMergeStacktra
   scalar(3, "start", "int64"),
   scalar(4, "end", "int64"),
   scalar(5, "max_nodes", "int64", { isOptional: true }),
-  enumeration(6, "format", PROFILE_FORMATS),
+  enumeration(6, "format", "querier.v1.ProfileFormat", PROFILE_FORMATS),
   nested(7, "stack_trace_selector", STACK_TRACE_SELECTOR, { isOptional: true }),
   scalar(8, "profile_id_selector", "string", { isRepeated: true }),
   nested(9, "async", ASYNC_QUERY_REQUEST, { isOptional: true }),
@@ -184,7 +184,7 @@ export const SELECT_MERGE_SPAN_PROFILE_REQUEST: MessageSchema<SelectMergeSpanPro
   scalar(4, "start", "int64"),
   scalar(5, "end", "int64"),
   scalar(6, "max_nodes", "int64", { isOptional: true }),
-  enumeration(7, "format", PROFILE_FORMATS),
+  enumeration(7, "format", "querier.v1.ProfileFormat", PROFILE_FORMATS),
 ]);
 
 export interface SelectMergeSpanProfileResponse {
@@ -270,10 +270,10 @@ export const SELECT_SERIES_REQUEST: MessageSchema<SelectSeriesRequest> = message
   scalar(4, "end", "int64"),
   scalar(5, "group_by", "string", { isRepeated: true }),
   scalar(6, "step", "double"),
-  enumeration(7, "aggregation", AGGREGATIONS, { isOptional: true }),
+  enumeration(7, "aggregation", "types.v1.TimeSeriesAggregationType", AGGREGATIONS, { isOptional: true }),
   nested(8, "stack_trace_selector", STACK_TRACE_SELECTOR, { isOptional: true }),
   scalar(9, "limit", "int64", { isOptional: true }),
-  enumeration(10, "exemplar_type", EXEMPLAR_TYPES),
+  enumeration(10, "exemplar_type", "types.v1.ExemplarType", EXEMPLAR_TYPES),
 ]);
 
 export interface SelectSeriesResponse {
@@ -307,8 +307,8 @@ export const SELECT_HEATMAP_REQUEST: MessageSchema<SelectHeatmapRequest> = messa
   scalar(4, "end", "int64"),
   scalar(5, "step", "double"),
   scalar(6, "group_by", "string", { isRepeated: true }),
-  enumeration(7, "query_type", HEATMAP_QUERY_TYPES),
-  enumeration(8, "exemplar_type", EXEMPLAR_TYPES),
+  enumeration(7, "query_type", "querier.v1.HeatmapQueryType", HEATMAP_QUERY_TYPES),
+  enumeration(8, "exemplar_type", "types.v1.ExemplarType", EXEMPLAR_TYPES),
   scalar(9, "limit", "int64", { isOptional: true }),
 ]);
 

@@ -22,6 +22,8 @@ export interface Field {
   readonly message: MessageSchema<object> | undefined;
   /** Set for kind `enum`: the index is the number. */
   readonly enumNames: readonly string[] | undefined;
+  /** Set for kind `enum`: the name of its type, with the package. */
+  readonly enumName: string | undefined;
 }
 
 /** `T` is the type of a decoded message. No compiler checks it against the table: keep the two next to each other. */
@@ -51,8 +53,9 @@ export function nested<T extends object>(number: number, name: string, schema: M
   return make(number, name, "message", options, schema, undefined);
 }
 
-export function enumeration(number: number, name: string, enumNames: readonly string[], options: FieldOptions = {}): Field {
-  return make(number, name, "enum", options, undefined, enumNames);
+/** `enumName`: with its package. */
+export function enumeration(number: number, name: string, enumName: string, enumNames: readonly string[], options: FieldOptions = {}): Field {
+  return make(number, name, "enum", options, undefined, { enumName, enumNames });
 }
 
 function make(
@@ -61,7 +64,7 @@ function make(
   kind: Field["kind"],
   options: FieldOptions,
   schema: MessageSchema<object> | undefined,
-  enumNames: readonly string[] | undefined,
+  enumType: Pick<Field, "enumName" | "enumNames"> | undefined,
 ): Field {
   return {
     number,
@@ -71,7 +74,8 @@ function make(
     isRepeated: options.isRepeated === true,
     isOptional: options.isOptional === true,
     message: schema,
-    enumNames,
+    enumNames: enumType?.enumNames,
+    enumName: enumType?.enumName,
   };
 }
 

@@ -85,12 +85,12 @@ export const LABEL_NAMES_RESPONSE: MessageSchema<NamesResponse> = message("types
   scalar(1, "names", "string", { isRepeated: true }),
 ]);
 
-interface ProfileAnnotationMessage {
+export interface ProfileAnnotationMessage {
   readonly key: string;
   readonly value: string;
 }
 
-const PROFILE_ANNOTATION: MessageSchema<ProfileAnnotationMessage> = message("types.v1.ProfileAnnotation", [
+export const PROFILE_ANNOTATION: MessageSchema<ProfileAnnotationMessage> = message("types.v1.ProfileAnnotation", [
   scalar(1, "key", "string"),
   scalar(2, "value", "string"),
 ]);
