@@ -4,7 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import http from "node:http";
-import { gzipSync } from "node:zlib";
+import { deflateSync, gzipSync } from "node:zlib";
+import { compress, init } from "@bokuweb/zstd-wasm";
 import { expect } from "chai";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
 import { numberedProfile } from "../harness/numbered-push.mjs";
@@ -39,6 +40,12 @@ function send(url, path, { headers, body }) {
   });
 }
 
+/** A zstd frame that does not say its size: blocks of 128 KiB of zeros, four bytes each. */
+function silentZstd(blockCount) {
+  const block = (isLast) => Buffer.from([...[0, 8, 16].map((shift) => ((((128 * 1024) << 3) | 2 | (isLast ? 1 : 0)) >> shift) & 0xff), 0]);
+  return Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38]), ...Array.from({ length: blockCount }, (_, i) => block(i === blockCount - 1))]);
+}
+
 function rssMb({ pid }) {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
 }
@@ -68,10 +75,35 @@ describe("hostile bodies at a real node", function () {
       { name: "a profile of 64 MB inside", headers: { "content-type": "application/proto" }, body: pushOf(gz(Buffer.alloc(64e6))), count: 20, statuses: [400] },
     ];
     const queryBomb = { name: "a query: 4 MiB of brackets", path: "/querier.v1.QuerierService/LabelNames", headers: json, body: gz(Buffer.alloc(4 * MIB, "[")), count: 20, statuses: [413] };
+    await storm([...kinds, queryBomb]);
+  });
+
+  it("so do bombs in zstd and deflate", async function () {
+    if (process.platform !== "linux") this.skip(); // it reads /proc
+    const zstd = { "content-type": "application/proto", "content-encoding": "zstd" };
+    const deflate = { "content-type": "application/proto", "content-encoding": "deflate" };
+    await init();
+    await storm([
+      { name: "zstd: 250 MB of nothing", headers: zstd, body: silentZstd(2000), count: 20, statuses: [413, 503] },
+      { name: "zstd: a profile of 10 MB of zeros", headers: zstd, body: compress(pushOf(Buffer.alloc(10e6))), count: 20, statuses: [400, 503] },
+      { name: "zstd: a profile of 20 MB of zeros", headers: zstd, body: compress(pushOf(Buffer.alloc(20e6))), count: 20, statuses: [413] },
+      { name: "deflate: 250 MB of nothing", headers: deflate, body: deflateSync(Buffer.alloc(250e6)), count: 20, statuses: [413, 503] },
+    ]);
+  });
+
+  it("so do bodies of other formats", async function () {
+    if (process.platform !== "linux") this.skip(); // it reads /proc
+    await storm([
+      { name: "speedscope: 4 MB of lists", path: "/ingest?name=a&format=speedscope", headers: {}, body: gzipSync(Buffer.from(`{"profiles":[{"samples":[${"[],".repeat(1.3e6)}[]]}]}`)), count: 10, statuses: [422, 503] },
+      { name: "a trie that spells gigabytes", path: "/ingest?name=a&format=trie", headers: {}, body: gzipSync(Buffer.concat([...Array.from({ length: 1e6 }, () => Buffer.from([1, 0x66, 1, 1])), Buffer.from([1, 0x66, 1, 0])])), count: 10, statuses: [422, 503] },
+    ]);
+  });
+
+  /** All at once, as often as each says, with a good push among them. */
+  async function storm(all) {
     data = freshDataDir();
     node = await startNode({ dataDir: data.dir, env: TURN_COST_ENV });
     const idleMb = rssMb(node);
-    const all = [...kinds, queryBomb];
     // First one of each: the first run of any code compiles it, which must not count as the cost of a bomb.
     for (const { path = PUSH, headers, body } of all) await send(node.url, path, { headers, body });
     await longestTurnMs(node);
@@ -104,5 +136,5 @@ describe("hostile bodies at a real node", function () {
     console.log(`      idle ${Math.round(idleMb)} MB, at most ${Math.round(peakMb - idleMb)} MB more; slowest /ready ${Math.round(slowestReadyMs)} ms, longest turn ${turnMs} ms`);
     expect(peakMb - idleMb).to.be.at.most(GROWTH_MB_MAX);
     expect(turnMs).to.be.at.most(TURN_MS_MAX);
-  });
+  }
 });

@@ -71,9 +71,9 @@ const DECODERS: Readonly<Record<ContentCoding, Decoder>> = {
     return inflateInPieces((onPiece) => modules.compression.inflateInPieces(bytes, PIECE_BYTES, onPiece), guessedBytes, bounded, modules);
   },
 
-  /** In one call: a body that turns out larger is begun again with more room. Its thread holds the body and the result once more, hence twice the memory. */
+  /** In one call: a body that turns out larger is begun again with more room. Its thread holds the result once more, hence twice the memory. */
   async zstd(bytes, options, { compression, memory, caller }) {
-    const bounded = boundsOf(options, Math.floor(memory.bytesMax / 2));
+    const bounded = boundsOf(options, Math.floor(memory.bytesMax / ZSTD_PARTS));
     const claimedBytes = zstdContentSize(bytes);
     if (claimedBytes !== undefined && claimedBytes > bounded.sizeBytesMax) throw tooLarge(bounded);
     let roomBytes = claimedBytes ?? guessOf(bytes, bounded);
@@ -89,6 +89,9 @@ const DECODERS: Readonly<Record<ContentCoding, Decoder>> = {
     }
   },
 };
+
+/** A body in zstd may have a quarter of what others may: the memory of its thread, and the copy that it makes, are freed later than a buffer of zlib's. */
+const ZSTD_PARTS = 4;
 
 /** Where a body does not say what it decompresses to: most profiles compress to a quarter or less. */
 const GROWTH = 4;

@@ -6,6 +6,7 @@
  * holds the body and its result once more. It does not keep the process alive by itself.
  */
 import { Worker } from "node:worker_threads";
+import type { ResourceLimits } from "node:worker_threads";
 import { ZstdTorn } from "./zstd.ts";
 
 export interface ZstdTask {
@@ -20,6 +21,9 @@ export type ZstdReply =
 
 /** A thread that has done a body which takes more than this, with its result, is ended. */
 const KEPT_BYTES_MAX = 8 * 2 ** 20;
+
+/** Bodies lie outside of the heap, which holds a few objects. */
+const HEAP: ResourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
 
 export class ZstdThread {
   #worker: Worker | undefined;
@@ -41,24 +45,25 @@ export class ZstdThread {
       if (reply.kind === "too_large") return undefined;
       throw reply.kind === "torn" ? new ZstdTorn(reply.message) : new Error(`zstd: ${reply.message}`);
     } catch (error) {
-      if (!(error instanceof ZstdTorn)) this.#end(worker);
+      if (!(error instanceof ZstdTorn)) await this.#end(worker);
       throw error;
     } finally {
-      if (task.bytes.length + task.sizeBytesMax > KEPT_BYTES_MAX) this.#end(worker);
+      // The next body begins when the memory of this one is free.
+      if (task.bytes.length + task.sizeBytesMax > KEPT_BYTES_MAX) await this.#end(worker);
     }
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL("./zstd.worker.js", import.meta.url));
+    const worker = new Worker(new URL("./zstd.worker.js", import.meta.url), { resourceLimits: HEAP });
     worker.unref();
     worker.on("error", ignore); // told to the call that it fails, if there is one; without a listener the process would end
     worker.on("exit", () => this.#forget(worker));
     return worker;
   }
 
-  #end(worker: Worker): void {
+  async #end(worker: Worker): Promise<void> {
     this.#forget(worker);
-    void worker.terminate();
+    await worker.terminate();
   }
 
   #forget(worker: Worker): void {
