@@ -11,3 +11,5 @@ export { oddRecording } from "./odd-recording.ts";
 export type { OddRecording } from "./odd-recording.ts";
 export { recordView } from "./record-view.ts";
 export type { RecordSpec } from "./record-view.ts";
+export { AGENT_TYPES, writeChunk } from "./jfr-writer.ts";
+export type { ChunkSpec, EncodedText, FieldSpec, TypeSpecs, Value } from "./jfr-writer.ts";
