@@ -1,6 +1,6 @@
 /**
  * npm run fuzz: checks odd pushes and bodies made from seeds. Pushes (packages/profile/src/testing/check-odd-push.ts) are checked in memory
- * and as a segment stores them; bodies of other formats by what their readers make of them (check-odd-body.ts).
+ * and as a segment stores them; bodies of other formats by what their readers make of them (check-odd-body.ts, check-odd-recording.ts).
  *
  *   npm run fuzz -- --seconds 60                  how long; 30 by default
  *   npm run fuzz -- --of trie                     what: a name of TARGETS, pushes by default
@@ -20,12 +20,13 @@ const WARM_COUNT = 1000;
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "30" }, of: { type: "string", default: "pushes" }, seed: { type: "string" }, count: { type: "string", default: "1000000000" } } });
 ensureInstalled();
 if (!build()) process.exit(1);
-const { checkOddBody, checkOddExport, checkOddPush, oddBody, oddExport, oddPush } = await import("../packages/profile/dist/testing/index.js");
+const { checkOddBody, checkOddExport, checkOddPush, checkOddRecording, oddBody, oddExport, oddPush, oddRecording } = await import("../packages/profile/dist/testing/index.js");
 const { encodeDataset, SegmentDataset } = await import("../packages/block/dist/index.js");
 
 /** What is checked, by name: throws where something does not hold, and returns what became of the seed. */
 const TARGETS = {
   pushes: (seed) => checkOddPush(oddPush(seed), (dataset) => (dataset.rowCount === 0 ? [] : [segmentOf(dataset)])),
+  jfr: (seed) => checkOddRecording(oddRecording(seed)),
   speedscope: (seed) => checkOddBody(oddBody("speedscope", seed)),
   tree: (seed) => checkOddBody(oddBody("tree", seed)),
   trie: (seed) => checkOddBody(oddBody("trie", seed)),

@@ -5,6 +5,7 @@ import { CodedError, invalidArgument, Metrics, unavailable } from "@pyromesh/bas
 import { ManualClock } from "@pyromesh/base/testing";
 import { DEFAULT_PROFILE_LIMITS, readFormat } from "@pyromesh/profile";
 import type { FoldedText } from "@pyromesh/profile";
+import { AGENT_TYPES, writeChunk } from "@pyromesh/profile/testing";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
 import { Discards } from "./discards.ts";
@@ -272,6 +273,31 @@ describe("ingest", () => {
       const { sink, post } = rig();
       expect((await post("/ingest?name=a&sampleRate=0&format=collapsed", "main;work 3\nmain;idle 1\n")).status).to.equal(200);
       expect(readText(sink.arrived[0]!).stacks).to.deep.equal({ "main;work": [3], "main;idle": [1] });
+    });
+  });
+
+  describe("jfr", () => {
+    const recording = writeChunk({ types: AGENT_TYPES, pools: new Map(), events: [] });
+    const multipart = (parts: Readonly<Record<string, Uint8Array>>): Uint8Array =>
+      Buffer.concat([...Object.entries(parts).flatMap(([name, bytes]) => [Buffer.from(`--b\r\nContent-Disposition: form-data; name="${name}"; filename="${name}"\r\n\r\n`), bytes, Buffer.from("\r\n")]), Buffer.from("--b--\r\n")]);
+    const FORM_DATA = { "content-type": "multipart/form-data; boundary=b" };
+
+    it("the recording goes on as it came, with the labels part and the request's times in its form", async () => {
+      const { sink, post } = rig();
+      expect((await post(`/ingest?name=shop%7Benv%3Dprod%7D&spyName=javaspy&format=jfr&${FROM}`, recording)).status).to.equal(200);
+      expect((await post(`/ingest?name=shop&sampleRate=50&format=jfr`, multipart({ jfr: gzipSync(recording), labels: Buffer.from([0x0a, 0x80]) }), FORM_DATA)).status).to.equal(422);
+      expect((await post(`/ingest?name=shop&sampleRate=50&format=jfr`, multipart({ labels: Buffer.alloc(0), jfr: recording }), FORM_DATA)).status).to.equal(200);
+      expect(labelsOf(sink.arrived[0]!)).to.deep.equal({ __delta__: "false", env: "prod", pyroscope_spy: "javaspy", service_name: "shop" });
+      expect(sink.arrived[0]!.format).to.deep.equal({ kind: "jfr", form: { sampleRate: 100, hasTime: true, durationMs: 10_000, labels: undefined } });
+      expect(Buffer.from(sink.arrived[1]!.pprof).equals(recording)).to.equal(true);
+      expect(sink.arrived[1]!.format!.form).to.deep.equal({ sampleRate: 50, hasTime: false, durationMs: undefined, labels: undefined });
+    });
+
+    it("what is no recording, and a multipart body without one, is 422", async () => {
+      const { post } = rig();
+      for (const [body, headers] of [["main;work 3\n", {}], [multipart({ labels: Buffer.from("x") }), FORM_DATA], [multipart({ jfr: Buffer.from("x") }), FORM_DATA], [recording.subarray(0, 200), {}]] as const) {
+        expect((await post("/ingest?name=a&format=jfr", body, headers)).status).to.equal(422);
+      }
     });
   });
 

@@ -32,7 +32,7 @@ export function dangling(at: number, pool: PoolName, id: number): Error {
 
 /** Throws a refusal. `from` and `end` are the first byte behind the header and the end of the chunk. */
 export function readConstantPools(recording: Uint8Array, layouts: ValueLayouts, place: { readonly lastCheckpointAt: number; readonly from: number; readonly end: number }): ConstantPools {
-  const pools = Object.fromEntries(POOL_NAMES.map((name) => [name, new PoolIndex()])) as Record<PoolName, PoolIndex>; // one for each name
+  const pools = Object.fromEntries(POOL_NAMES.map((name) => [name, new PoolIndex((place.end - place.from) >> 1)])) as Record<PoolName, PoolIndex>; // one for each name
   const cursor = new JfrCursor(recording);
   let at = place.lastCheckpointAt;
   let endMax = place.end;

@@ -3,9 +3,8 @@
  * several numbers: they are sorted. Hash tables are avoided, since whoever sends a recording chooses the ids, and so could make all of them collide.
  */
 
-/** A table by id may be this many times longer than the number of ids. */
+/** A table by id may be this many times longer than the number of ids, or as long as `tableLengthMin` allows. */
 const SPARSENESS_MAX = 8;
-const TABLE_LENGTH_FREE = 1024;
 
 export class PoolIndex {
   #ids = new Float64Array(64);
@@ -16,6 +15,13 @@ export class PoolIndex {
   #base = 0;
   /** Numbers in the order of their ids. */
   #sorted = new Uint32Array(0);
+
+  readonly #tableLengthMin: number;
+
+  /** A table of up to `tableLengthMin` ids is made however few they are: it is in proportion to the chunk. */
+  constructor(tableLengthMin = 1024) {
+    this.#tableLengthMin = tableLengthMin;
+  }
 
   get count(): number {
     return this.#count;
@@ -44,7 +50,7 @@ export class PoolIndex {
       if (ids[i]! < min) min = ids[i]!;
     }
     const span = this.#count === 0 ? 0 : max - min + 1;
-    if (span <= this.#count * SPARSENESS_MAX + TABLE_LENGTH_FREE) {
+    if (span <= Math.max(this.#count * SPARSENESS_MAX, this.#tableLengthMin)) {
       const table = new Uint32Array(span);
       for (let i = 0; i < this.#count; i++) table[ids[i]! - min] = i + 1;
       this.#table = table;

@@ -14,3 +14,5 @@ export type { RecordSpec } from "./record-view.ts";
 export { checkOddExport } from "./check-odd-export.ts";
 export { oddExport } from "./odd-export.ts";
 export type { OddExport } from "./odd-export.ts";
+export { AGENT_TYPES, writeChunk } from "./jfr-writer.ts";
+export type { ChunkSpec, EncodedText, FieldSpec, TypeSpecs, Value } from "./jfr-writer.ts";

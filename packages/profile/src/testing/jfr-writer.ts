@@ -114,10 +114,11 @@ export function writeChunk({ types, pools, events, checkpointCount = 1, firstOff
 }
 
 function writeMetadata(types: TypeSpecs, ids: ReadonlyMap<string, number>): Bytes {
-  const strings: string[] = [];
+  const strings = new Map<string, number>();
   const s = (text: string): number => {
-    const known = strings.indexOf(text);
-    return known >= 0 ? known : strings.push(text) - 1;
+    const known = strings.get(text);
+    if (known === undefined) strings.set(text, strings.size);
+    return known ?? strings.size - 1;
   };
   const elements = new Bytes();
   const element = (name: string, attributes: Readonly<Record<string, string>>, children: number): void => {
@@ -136,35 +137,44 @@ function writeMetadata(types: TypeSpecs, ids: ReadonlyMap<string, number>): Byte
     element("annotation", { class: "201" }, 0);
   }
   element("region", { locale: "en_US", gmtOffset: "0" }, 0);
-  const body = new Bytes().long(1).long(1).long(1).long(strings.length);
-  for (const text of strings) body.text(text);
+  const body = new Bytes().long(1).long(1).long(1).long(strings.size);
+  for (const text of strings.keys()) body.text(text);
   return body.raw(elements.finish());
 }
 
 /** The bytes of a recording, as they grow. */
 export class Bytes {
-  readonly #parts: number[];
+  #bytes = Buffer.alloc(256);
+  #length: number;
 
   constructor(zeros = 0) {
-    this.#parts = new Array<number>(zeros).fill(0);
+    this.#length = zeros;
   }
 
   get length(): number {
-    return this.#parts.length;
+    return this.#length;
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count > this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], (this.#length + count) * 2);
   }
 
   byte(value: number): this {
-    this.#parts.push(value & 0xff);
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value;
     return this;
   }
 
   raw(bytes: Uint8Array): this {
-    for (const byte of bytes) this.#parts.push(byte);
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
     return this;
   }
 
   /** A compressed integer. A negative one takes nine bytes. */
   long(value: number | bigint): this {
+    if (value >= 0 && value < 0x80) return this.byte(Number(value));
     let rest = BigInt.asUintN(64, BigInt(value));
     for (let i = 0; i < 8; i++) {
       if (rest < 0x80n) return this.byte(Number(rest));
@@ -231,6 +241,6 @@ export class Bytes {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from(this.#parts);
+    return Uint8Array.from(this.#bytes.subarray(0, this.#length));
   }
 }
