@@ -48,7 +48,7 @@ const ROOMS = {
   api: ["proto", "print", "ports", "bodies", "rpc", "read", "write", "admin", "listener"],
   gossip: ["items", "table", "membership", "links", "libp2p"],
   scrape: ["relabel", "config", "http", ".", "discovery", "targets", "loop"],
-  node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "config", ".", "cli"],
+  node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "scrape", "config", ".", "cli"],
 };
 
 const NETWORK = ["net", "http", "https", "http2", "tls", "dgram", "dns", "dns/promises"];
@@ -81,12 +81,12 @@ const ENGINES = [
  */
 const NODE_ENDS = [
   { file: "serve.ts", files: /^(compose-node|world|real-world)\.ts$|^(process|config)\//, packages: /^@pyromesh\/base$/ },
-  { file: "real-world.ts", files: /^world\.ts$|^(process|config)\/|^compute\/node-threads\.ts$/, packages: /^@pyromesh\/(base|block|api|gossip)$/ },
+  { file: "real-world.ts", files: /^world\.ts$|^(process|config)\/|^compute\/node-threads\.ts$/, packages: /^@pyromesh\/(base|block|api|gossip|scrape)$/ },
   { file: "world.ts", files: /^(process|config)\/|^compute\/worker-threads\.ts$/, packages: /^@pyromesh\// },
   { file: "index.ts", files: /^(compose-node|world)\.ts$|^(process|config)\/|^compute\/worker-threads\.ts$/, packages: /./ },
 ];
 /** The parts that `composeNode` puts together. The simulator must not import them: it would then run a node that `serve` does not. */
-const NODE_PARTS = { "@pyromesh/head": ["Head", "openHead", "openHeadOn"], "@pyromesh/block": ["Catalog", "ObjectReader"], "@pyromesh/api": ["HttpListener", "apiRoutes", "dataRoutes", "pushHandler", "ingestHandler"] };
+const NODE_PARTS = { "@pyromesh/head": ["Head", "openHead", "openHeadOn"], "@pyromesh/block": ["Catalog", "ObjectReader"], "@pyromesh/api": ["HttpListener", "apiRoutes", "dataRoutes", "pushHandler", "ingestHandler"], "@pyromesh/scrape": ["ScrapeLoop", "targetSource"] };
 
 /**
  * Packages whose modules may hold no state: a node that is dropped in the middle of anything must leave nothing behind, and of two in one

@@ -41,14 +41,15 @@ export type {
 } from "./ports/ports.ts";
 export { OTHER_TENANTS, TenantLabels } from "./ports/tenant-labels.ts";
 export { PushCounts } from "./write/push-counts.ts";
-export { pushHandler } from "./write/push.ts";
+export { claimedSizeBytes, keep, pushHandler } from "./write/push.ts";
 export { PushGate } from "./write/push-gate.ts";
-export type { WriteLimits } from "./write/push.ts";
+export type { WriteLimits, WriteModules } from "./write/push.ts";
 export { DEFAULT_QUERY_LIMITS } from "./read/query-limits.ts";
 export type { QueryLimits } from "./read/query-limits.ts";
 export { RateLimit } from "./write/rate-limit.ts";
 export type { RateLimits } from "./write/rate-limit.ts";
 export { printRender, printRenderDiff } from "./print/render-reply.ts";
+export type { DroppedScrapeTarget, ScrapeAdmin, ScrapedTarget, ScrapedTargets } from "./ports/scraping.ts";
 export { route } from "./ports/route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
 export type { ApiRoutesModules } from "./routes.ts";

@@ -5,6 +5,8 @@ import { inPlaceCompression, MemoryNetwork } from "@pyromesh/api/testing";
 import type { MemoryReply } from "@pyromesh/api/testing";
 import { Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import { MemoryBucket } from "@pyromesh/block";
+import { PprofWriter } from "@pyromesh/profile";
+import type { HttpFetch } from "@pyromesh/scrape";
 import { expect } from "chai";
 import { composeNode } from "./compose-node.ts";
 import type { ComposedNode } from "./compose-node.ts";
@@ -23,11 +25,12 @@ class Machine {
   network: MemoryNetwork = new MemoryNetwork({ deliver: queueMicrotask });
   #node: ComposedNode | undefined;
 
-  async compose(flags: Readonly<Record<string, string>> = {}, changes: Partial<World> = {}): Promise<ComposedNode> {
+  /** `yaml`: what the configuration file holds. */
+  async compose(flags: Readonly<Record<string, string>> = {}, changes: Partial<World> = {}, yaml = ""): Promise<ComposedNode> {
     const settings = Object.entries({ flush_interval: "1h", data_dir: this.dir, ...flags }).map(([key, value]): [string, string[]] => [key, [value]]);
     const random = seededRandom(7);
     const modules = { clock: systemClock, random, logger: silentLogger };
-    this.#node = await composeNode(loadConfig({ flags: new Map(settings), env: {}, readFile: () => "" }), {
+    this.#node = await composeNode(loadConfig({ flags: new Map(settings), env: {}, readFile: () => yaml }), {
       ...modules,
       metrics: new Metrics(),
       network: this.network,
@@ -52,8 +55,8 @@ class Machine {
   }
 
   /** Of the flame graph of the last hours. */
-  async total(): Promise<number> {
-    const reply = await this.send("GET", `/pyroscope/render?query=${encodeURIComponent('process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="shop"}')}&from=now-2h&until=now`);
+  async total(type = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"): Promise<number> {
+    const reply = await this.send("GET", `/pyroscope/render?query=${encodeURIComponent(`${type}{service_name="shop"}`)}&from=now-2h&until=now`);
     expect(reply?.status, textOf(reply)).to.equal(200);
     return (JSON.parse(textOf(reply)) as { flamebearer: { numTicks: number } }).flamebearer.numTicks;
   }
@@ -126,6 +129,36 @@ describe("a composed node", function () {
     expect([refused?.status, textOf(refused)].join(" ")).to.match(/^503 .*the disk has no room/s);
     const ready = await machine.send("GET", "/ready");
     expect([ready?.status, textOf(ready)].join(" ")).to.match(/^503 not ready: writes: the disk has no room: .*; queries are answered/);
+  });
+
+  it("scrapes programs: the difference of what counts is stored, and each target is shown", async () => {
+    const yaml = `scrape_configs:
+  - job_name: shop
+    scrape_interval: 50ms
+    profiling_config: {pprof_config: {block: {enabled: false}, goroutine: {enabled: false}, mutex: {enabled: false}, process_cpu: {enabled: false}}}
+    static_configs: [{targets: ["shop:6060"]}]
+`;
+    let count = 0;
+    let askAgain!: () => void;
+    const askedAgain = new Promise<void>((resolve) => (askAgain = resolve));
+    const fetch: HttpFetch = async ({ url }) => {
+      expect(url).to.equal("http://shop:6060/debug/pprof/allocs");
+      count++;
+      if (count === 3) askAgain(); // the second answer is stored
+      const writer = new PprofWriter({ sampleTypes: [{ type: "alloc_objects", unit: "count" }, { type: "inuse_objects", unit: "count" }], periodType: { type: "space", unit: "bytes" }, period: 1, timeNs: 0n, durationNs: 0n });
+      writer.sample([writer.frame("main")], [100 * Math.min(count, 2), 7]);
+      const body = writer.finish();
+      return { status: 200, headers: {}, body: (async function* () { yield body; })() };
+    };
+    const none = (): Promise<never> => Promise.reject(new Error("nobody is asked"));
+    const programs = { fetch, files: { read: none, list: none, stat: none }, resolver: { addresses: none, services: none, mailServers: none } };
+    await (await machine.compose({ config: "pyromesh.yaml" }, { programs }, yaml)).start();
+    await askedAgain;
+    expect(await machine.total("memory:alloc_objects:count:space:bytes")).to.equal(100);
+    expect(await machine.total("memory:inuse_objects:count:space:bytes")).to.be.at.least(14);
+    const { data } = JSON.parse(textOf(await machine.send("GET", "/api/v1/targets"))) as { data: { activeTargets: { health: string; lastError: string; labels: object; member: string }[] } };
+    expect(data.activeTargets[0]).to.deep.include({ health: "up", lastError: "", labels: { instance: "shop:6060", job: "shop", service_name: "shop" }, member: "127.0.0.1:4040" });
+    expect(textOf(await machine.send("GET", "/metrics"))).to.include('pyromesh_scrapes_total{job="shop",outcome="stored"}').and.include("pyromesh_accepted_profiles_total");
   });
 
   it("a port that is taken ends the start", async () => {

@@ -8,12 +8,13 @@
  * and in its bucket.
  */
 import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, otlpHttpHandler, otlpRpcHandler, PushCounts, PushGate, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
-import type { ApiRoutesModules, NodeAdmin, ServerLimits } from "@pyromesh/api";
+import type { ApiRoutesModules, NodeAdmin, ServerLimits, WriteModules } from "@pyromesh/api";
 import { CodedError, describeSystemError, messageOf, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
 import type { PeerNetwork } from "@pyromesh/gossip";
 import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
+import { targetSource } from "@pyromesh/scrape";
 import { WorkerCompute } from "./compute/worker-compute.ts";
 import { dueAfterMsOf } from "./member/due-time.ts";
 import { BUILD_FORMATS, heldVersions } from "./process/build-formats.ts";
@@ -35,6 +36,8 @@ import { DataDisk } from "./process/data-disk.ts";
 import { planMemory } from "./process/memory-plan.ts";
 import type { MemoryPlan } from "./process/memory-plan.ts";
 import { planOpenFiles } from "./process/open-files.ts";
+import { Scraping } from "./scrape/scraping.ts";
+import { storeAnswer } from "./scrape/store-answer.ts";
 import type { Listener, Machine, World } from "./world.ts";
 
 /** How long a stop may take: pushes in flight end, a segment is written, the head closes. */
@@ -64,6 +67,9 @@ export class ComposedNode {
   readonly #lastRefusals: LastRefusals;
   readonly #connectionCountMax: number;
   readonly #node: Node;
+  readonly #writes: WriteModules;
+  readonly #scraping: Scraping | undefined;
+  readonly admin: NodeAdmin;
   #listeners: readonly Listener[] = [];
   #stopping: Promise<void> | undefined;
 
@@ -78,13 +84,12 @@ export class ComposedNode {
     );
     const workerCount = workerCountOf(config, machine);
     this.#memory = planMemory({ memoryBytes: machine.memoryBytes, workerCount });
-    this.#limits = new LiveLimits(config, { ...world, ...(configFile ?? NO_CONFIG_FILE) });
+    this.#limits = new LiveLimits(config, { ...world, ...(configFile ?? NO_CONFIG_FILE), onConfig: ({ scrapeConfigs }) => this.#scraping?.apply(scrapeConfigs) });
     this.#lastRefusals = new LastRefusals(world);
     this.#node = this.#makeNode(startWorkers(workerCount, this.#memory, world));
-  }
-
-  get admin(): NodeAdmin {
-    return this.#node.admin;
+    this.#writes = this.#makeWrites();
+    this.#scraping = this.#makeScraping();
+    this.admin = { ...this.#node.admin, ...(this.#scraping && { scraping: this.#scraping }) };
   }
 
   /** Where HTTP listens, once it does. */
@@ -105,6 +110,7 @@ export class ComposedNode {
       this.#world.logger.info("listening", { url: `http://${printAddress({ host, port: this.#listeners[0]!.port })}` });
       this.#limits.start();
       await this.#node.start();
+      if (this.#stopping === undefined) await this.#scraping?.start();
     } catch (error) {
       // A start that a stop ended did not fail.
       if (this.#stopping === undefined) await this.stop().catch((thrown: unknown) => this.#world.logger.debug("a start that failed could not be undone", { error: thrown }));
@@ -119,6 +125,7 @@ export class ComposedNode {
 
   async #stop(): Promise<void> {
     this.#limits.stop();
+    this.#scraping?.stop();
     await this.#stopListening();
     await this.#node.stop();
   }
@@ -144,6 +151,7 @@ export class ComposedNode {
       openLocal: () => inDataDir(config, () => disk.openLocalFiles()),
       lastRefusals: () => this.#lastRefusals.texts,
       ...(config.clusterName !== undefined && { openCluster: (store: OwnStore) => this.#openCluster(config.clusterName!, store) }),
+      onCluster: (cluster, isMember) => this.#scraping?.attach(cluster, isMember),
       onHopeless: (error) => this.#world.endProcess(error),
       openHead: (hooks) =>
         inDataDir(config, () =>
@@ -211,18 +219,31 @@ export class ComposedNode {
     const admin = await network.listen(
       { ...common, ...adminAddress, operators: "anyone", limits: this.#serverLimits(Math.min(ADMIN_CONNECTION_COUNT_MAX, this.#connectionCountMax)) },
       // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
-      { ...modules, metrics: new Metrics(), routes: adminRoutes(this.#node.admin, profiler) },
+      { ...modules, metrics: new Metrics(), routes: adminRoutes(this.admin, profiler) },
     );
     return [data, admin];
   }
 
   #routesModules(): ApiRoutesModules {
-    const { clock, metrics } = this.#world;
+    const { clock } = this.#world;
     const options = { limitsOf: this.#limitsOf };
-    const { usage } = this.#node;
+    const modules = { ...this.#writes, clock };
+    return { source: this.#node.source, admin: this.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules), otlpHttp: otlpHttpHandler(options, modules), otlpRpc: otlpRpcHandler(options, modules) };
+  }
+
+  /** What pushes over HTTP and what is scraped are counted and limited by. */
+  #makeWrites(): WriteModules {
+    const { clock, metrics } = this.#world;
+    const { sink, usage } = this.#node;
     const rateLimit = new RateLimit({ limitsOf: (tenant) => usage.rateLimitsOf(tenant, this.#limitsOf(tenant)), onTaken: (tenant, sizeBytes) => usage.noteTaken(tenant, sizeBytes) }, { clock });
-    const modules = { sink: this.#node.sink, gate: new PushGate({ clock, metrics }), rateLimit, counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
-    return { source: this.#node.source, admin: this.#node.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules), otlpHttp: otlpHttpHandler(options, modules), otlpRpc: otlpRpcHandler(options, modules) };
+    return { sink, gate: new PushGate({ clock, metrics }), rateLimit, counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) };
+  }
+
+  #makeScraping(): Scraping | undefined {
+    const { clock, logger, metrics, programs } = this.#world;
+    if (programs === undefined) return undefined;
+    const source = targetSource(this.#config.scrapeConfigs, { ...programs, clock, logger, metrics });
+    return new Scraping({ source, fetch: programs.fetch, store: storeAnswer({ limitsOf: this.#limitsOf }, this.#writes), clock, logger, metrics });
   }
 
   readonly #limitsOf = (tenant: TenantId): TenantLimits => limitsFor(this.#limits.inForce, tenant);

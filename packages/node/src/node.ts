@@ -84,6 +84,8 @@ export interface NodeModules {
   readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onReleased" | "onSealed" | "onRenamed"> & { readonly signal: AbortSignal }) => Promise<Head>;
   /** Absent: the node has no cluster. */
   readonly openCluster?: (store: OwnStore) => Promise<JoinedCluster>;
+  /** Called once, when the cluster is known and before this node has joined. `isMember`: false where it has none. */
+  readonly onCluster?: (cluster: Cluster, isMember: boolean) => void;
   /** Requests that were refused, in words, for the other members. */
   readonly lastRefusals?: () => readonly string[];
   /** Called once the node has left its cluster, by an operator's word: its process may end. */
@@ -413,6 +415,7 @@ export class Node {
         { name: httpAddress, clusterName: config.clusterName ?? "", bootId: toHex(random.bytes(16)), httpAddress, build: this.#modules.buildInfo.version, formats: this.#modules.formats },
         () => head.storeId,
       );
+    this.#modules.onCluster?.(cluster, joined !== undefined);
     const beginNotes = async (): Promise<void> => {
       if (segmentMemory !== undefined && head.mayNote) await head.beginNotes(segmentMemory.releasedInto.beginNoting());
     };

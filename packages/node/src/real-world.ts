@@ -6,6 +6,7 @@ import { HttpListener, threadPoolCompression } from "@pyromesh/api";
 import { fasterClock, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import { openBucket } from "@pyromesh/block";
 import { loadLibp2pNetwork } from "@pyromesh/gossip";
+import { nodeFiles, nodeHttp, nodeResolver } from "@pyromesh/scrape";
 import { nodeThreads } from "./compute/node-threads.ts";
 import type { Config } from "./config/config.ts";
 import { readBuildInfo } from "./process/build-info.ts";
@@ -47,6 +48,7 @@ export function realWorld(config: Config, load: (fileText: string) => Config): W
     configFile: { readFile: (path) => readFile(path, "utf8"), load },
     pages: loadPages(fileURLToPath(new URL("../../ui/dist/", import.meta.url))),
     profiler: new ProcessProfiler({ clock }),
+    programs: { fetch: nodeHttp({ readFile: (path) => readFile(path, "utf8") }), files: nodeFiles, resolver: nodeResolver() },
     endProcess: () => process.exit(1),
   };
 }

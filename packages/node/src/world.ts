@@ -9,6 +9,7 @@ import type { ApiServerModules, ApiServerOptions, Compression, DebugProfiler, Pa
 import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
 import type { PeerNetwork } from "@pyromesh/gossip";
+import type { TargetModules } from "@pyromesh/scrape";
 import type { BuildFormats } from "./process/build-formats.ts";
 import type { WorkerThreads } from "./compute/worker-threads.ts";
 import type { Config } from "./config/config.ts";
@@ -45,6 +46,8 @@ export interface World {
   readonly pages?: Pages;
   /** Absent: no profiles of the process itself. */
   readonly profiler?: DebugProfiler;
+  /** The programs that this node may ask for their profiles. Absent: it asks none, and grants no other member a target. */
+  readonly programs?: Pick<TargetModules, "fetch" | "files" | "resolver">;
   /** Ends the process, and with it the node: its workers cannot be kept alive. */
   readonly endProcess: (error: Error) => void;
   /** The node has left its cluster, by an operator's word. Absent: it goes on, and answers that it has left. */

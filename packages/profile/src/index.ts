@@ -68,6 +68,7 @@ export { foldedToPprof, parseFolded, pprofOfText, profileOfAppName, splitAppName
 export type { AppProfile, FoldedStack, FoldedText } from "./text/folded.ts";
 export { holdsManyProfiles, readFormat } from "./formats/formats.ts";
 export type { BodyFormat } from "./formats/formats.ts";
+export type { ScrapedPprof } from "./formats/scraped.ts";
 export type { JfrForm } from "./formats/jfr.ts";
 export type { FormatBody, FormatContext, FormatProfile } from "./formats/format.ts";
 export { NORMALISATION_VERSION } from "./model/identity.ts";

@@ -6,6 +6,7 @@ import type { ApiReply, Handler } from "../ports/http.ts";
 import type { ConfigMode, DebugProfiler, NodeAdmin } from "../ports/ports.ts";
 import { route } from "../ports/route.ts";
 import type { Route } from "../ports/route.ts";
+import { scrapeRoutes } from "./scrape-routes.ts";
 
 /** Without `profiler` there is no `/debug/pprof/`. */
 export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonly Route[] {
@@ -32,6 +33,7 @@ export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonl
     route("GET", "/admin/quarantine", () => Promise.resolve(json({ entries: admin.quarantine() })), { isOperator: true }),
     route("POST", "/admin/quarantine", async () => json({ acknowledged: await admin.acknowledgeQuarantine() }), { isOperator: true }),
     ...(admin.cluster === undefined ? [] : clusterRoutes(admin.cluster)),
+    ...(admin.scraping === undefined ? [] : scrapeRoutes(admin.scraping)),
     ...(profiler === undefined ? [] : debugPprofRoutes(profiler)),
   ];
 }

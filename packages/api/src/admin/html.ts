@@ -36,6 +36,7 @@ const PAGES = [
   { path: "ring", name: "Ring" },
   { path: "members", name: "Members" },
   { path: "memberlist", name: "Memberlist" },
+  { path: "targets", name: "Targets" },
 ];
 
 const STYLE =

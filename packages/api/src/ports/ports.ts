@@ -10,6 +10,7 @@ import type { DotForm, MessageForm, PprofForm } from "../print/graph-reply.ts";
 import type { ListingForm } from "../print/listing-reply.ts";
 import type { TopTableForm } from "../print/top-table-reply.ts";
 import type { ClusterAdmin } from "./cluster.ts";
+import type { ScrapeAdmin } from "./scraping.ts";
 
 // --- write path -----------------------------------------------------------------------------------------------------
 
@@ -267,6 +268,8 @@ export interface NodeAdmin {
   tenantLimits(tenant: TenantId): Readonly<Record<string, number | boolean | string>>;
   /** Absent: there are no routes of the cluster. */
   readonly cluster?: ClusterAdmin;
+  /** Absent: there are no routes of scraped targets. */
+  readonly scraping?: ScrapeAdmin;
 }
 
 export type DebugProfileKind = "cpu" | "wall" | "heap";

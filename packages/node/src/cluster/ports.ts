@@ -44,8 +44,9 @@ export interface Cluster {
  * health       what a node says of itself, for `/api/v1/cluster/health`
  * usage        what a node takes of each tenant, for limits that hold for the cluster
  * progress     the number of a store's last commit
+ * scrape       holds on targets to scrape
  */
-export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage" | "progress";
+export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage" | "progress" | "scrape";
 
 export interface PeerRequestOptions {
   readonly timeoutMs: number;

@@ -8,6 +8,8 @@ import { readFolded } from "./folded.ts";
 import { readJfr } from "./jfr.ts";
 import type { JfrForm } from "./jfr.ts";
 import type { FormatBody, FormatContext, FormatReader } from "./format.ts";
+import { readScraped } from "./scraped.ts";
+import type { ScrapedPprof } from "./scraped.ts";
 import { readSpeedscope } from "./speedscope.ts";
 import type { SpeedscopeForm } from "./speedscope.ts";
 import { readTree } from "./tree.ts";
@@ -19,6 +21,7 @@ import { readOtlp } from "./otlp.ts";
 /** Format -> how a body of it is to be read. */
 export interface BodyForms {
   readonly folded: FoldedText;
+  readonly scraped: ScrapedPprof;
   readonly jfr: JfrForm;
   readonly speedscope: SpeedscopeForm;
   readonly tree: TreeForm;
@@ -28,6 +31,7 @@ export interface BodyForms {
 
 const READERS: { readonly [Kind in keyof BodyForms]: FormatReader<BodyForms[Kind]> } = {
   folded: readFolded,
+  scraped: readScraped,
   jfr: readJfr,
   speedscope: readSpeedscope,
   tree: readTree,

@@ -43,7 +43,7 @@ function readProfile(group: GroupReader, name: string): ProfileSettings {
     path: group.text("path", known?.path ?? ""),
     isDelta: group.boolean("delta", known?.isDelta ?? false),
   };
-  group.finish({ keep_sample_type: "all sample types are kept: take it out", seconds: "a delta is measured for one second less than scrape_interval: take it out" });
+  group.finish({ keep_sample_type: "all sample types are kept: take it out", seconds: "a delta is measured for as long as scrape_interval says: take it out" });
   if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) group.refuse(undefined, `${JSON.stringify(name)} is not the name of a profile: write one of letters, digits and _`);
   if (profile.path === "") group.refuse(undefined, `${name} is none of the known profiles${didYouMean(name, KNOWN_PROFILES.map((one) => one.name))}, and of another the path must be written: path: /debug/pprof/name`);
   if (profile.path !== "" && !isPath(profile.path)) group.refuse("path", "path begins with / and has no query: write parameters as params");

@@ -106,7 +106,7 @@ describe("scrape_configs", () => {
   const REFUSED: readonly (readonly [string, object, string])[] = [
     ["no name", { job_name: "" }, "job_name: job_name is missing"],
     ["a timeout above the interval", { scrape_timeout: "16s" }, "scrape_timeout: scrape_timeout is longer"],
-    ["an interval too short for a delta", { scrape_interval: "1s" }, "scrape_interval: scrape_interval is too short for process_cpu"],
+    ["an interval too short for a delta", { scrape_interval: "500ms" }, "scrape_interval: scrape_interval is too short for process_cpu"],
     ["an interval that is none", { scrape_interval: "soon" }, 'scrape_interval: scrape_interval: "soon" is not a duration'],
     ["an interval of 0", { scrape_interval: "0" }, "scrape_interval: scrape_interval: 0 is too short"],
     ["another scheme", { scheme: "htp" }, 'scheme: scheme: "htp" is not one of http, https (did you mean http?)'],

@@ -14,8 +14,8 @@ const INTERVAL_MS = 15_000;
 const TIMEOUT_MS = 10_000;
 /** A heap of 100,000 different stacks is some 20 MB; what the tenant's limits refuse is refused besides. */
 const BODY_SIZE_BYTES_MAX = 32 * 2 ** 20;
-/** A delta is measured for one second less than the interval, in whole seconds. */
-const DELTA_INTERVAL_MS_MIN = 2000;
+/** A delta is measured for as long as the interval, in whole seconds. */
+const DELTA_INTERVAL_MS_MIN = 1000;
 
 /** `value` is what YAML holds under `scrape_configs`, with texts, numbers and booleans alike. Throws `CONFIG_INVALID`, a line for each fault. */
 export function scrapeConfigs(value: unknown): readonly ScrapeConfig[] {
@@ -86,7 +86,7 @@ function readJob(job: GroupReader): ScrapeConfig {
   if (timeoutMs > intervalMs) job.refuse("scrape_timeout", "scrape_timeout is longer than scrape_interval: the next scrape would be due before it ends");
   const delta = profiles.find(({ isEnabled, isDelta }) => isEnabled && isDelta);
   if (delta !== undefined && intervalMs < DELTA_INTERVAL_MS_MIN) {
-    job.refuse("scrape_interval", `scrape_interval is too short for ${delta.name}, which is measured for one second less: write 2s or more, or switch it off in profiling_config`);
+    job.refuse("scrape_interval", `scrape_interval is too short for ${delta.name}, which is measured in whole seconds: write 1s or more, or switch it off in profiling_config`);
   }
   if (!profiles.some(({ isEnabled }) => isEnabled)) job.refuse("profiling_config", "all profiles are switched off: enable one, or take the job out");
   if (config.discoveries.length === 0) job.refuse(undefined, "the job has no targets: write static_configs, or how they are found (file_sd_configs, http_sd_configs, dns_sd_configs, kubernetes_sd_configs)");

@@ -20,7 +20,7 @@ function memoryOf(job: object, target: LabelValues, labels: LabelValues = {}) {
 }
 
 describe("targets", () => {
-  it("of one program are one for each profile, and of a delta the program measures for a second less than the interval", () => {
+  it("of one program are one for each profile, and of a delta the program measures for as long as the interval", () => {
     const { targets, dropped } = targetsOf({ scrape_timeout: "5s" }, { __address__: "10.0.0.1:6060" });
     expect(dropped).to.deep.equal([]);
     expect(targets.map(({ url, timeoutMs, profile }) => `${profile.name}${profile.delta ? " delta" : ""}${profile.isCumulative ? " cumulative" : ""} ${url} ${timeoutMs}`)).to.deep.equal([
@@ -28,7 +28,7 @@ describe("targets", () => {
       "goroutine http://10.0.0.1:6060/debug/pprof/goroutine 5000",
       "memory cumulative http://10.0.0.1:6060/debug/pprof/allocs 5000",
       "mutex cumulative http://10.0.0.1:6060/debug/pprof/mutex 5000",
-      "process_cpu delta http://10.0.0.1:6060/debug/pprof/profile?seconds=14 19000",
+      "process_cpu delta http://10.0.0.1:6060/debug/pprof/profile?seconds=15 20000",
     ]);
   });
 
@@ -60,7 +60,7 @@ describe("targets", () => {
 
   it("that measure for as long as their own interval says keep their timeout besides", () => {
     const { targets } = targetsOf({}, { __address__: "a:1", __scrape_interval__: "30s" });
-    expect(targets.at(-1)).to.deep.include({ url: "http://a:1/debug/pprof/profile?seconds=29", timeoutMs: 39_000 });
+    expect(targets.at(-1)).to.deep.include({ url: "http://a:1/debug/pprof/profile?seconds=30", timeoutMs: 40_000 });
   });
 
   it("never send seconds to a cumulative profile, which would answer a delta", () => {

@@ -88,7 +88,7 @@ function targetOf(config: ScrapeConfig, profile: ProfileSettings, discovered: La
 interface Times {
   readonly intervalMs: number;
   readonly timeoutMs: number;
-  /** Of a delta: one second less than the interval, so that the next one can begin in time. */
+  /** Of a delta: the whole interval. The next one begins when it has ended, so that nearly all of the time is measured; with a second less, as agents do, a fifteenth would be missing. */
   readonly measureSeconds: number | undefined;
 }
 
@@ -104,8 +104,8 @@ function timesOf(interval: string, timeout: string, profile: ProfileSettings): T
   if (intervalMs < 1 || timeoutMs < 1) return "__scrape_interval__ and __scrape_timeout__ must be more than 0";
   if (timeoutMs > intervalMs) return `__scrape_timeout__ (${timeout}) is longer than __scrape_interval__ (${interval})`;
   if (!profile.isDelta) return { intervalMs, timeoutMs, measureSeconds: undefined };
-  const measureSeconds = Math.floor(intervalMs / 1000) - 1;
-  return measureSeconds < 1 ? `__scrape_interval__ (${interval}) is too short for a profile that is measured for one second less` : { intervalMs, timeoutMs, measureSeconds };
+  const measureSeconds = Math.floor(intervalMs / 1000);
+  return measureSeconds < 1 ? `__scrape_interval__ (${interval}) is too short for a profile that is measured in whole seconds` : { intervalMs, timeoutMs, measureSeconds };
 }
 
 /** Sorted by name. A label `__param_x` replaces the first value of x. `seconds` comes from the profile alone: with it a cumulative profile would be a delta, and count wrongly. */

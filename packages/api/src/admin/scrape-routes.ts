@@ -1,0 +1,115 @@
+/** The programs that are asked for their profiles: as a page, and as JSON in the shape of Prometheus' `/api/v1/targets`. */
+import { invalidArgument } from "@pyromesh/base";
+import { printLabels } from "@pyromesh/profile";
+import type { Labels } from "@pyromesh/profile";
+import type { ApiReply } from "../ports/http.ts";
+import { route } from "../ports/route.ts";
+import type { Route } from "../ports/route.ts";
+import type { ScrapeAdmin, ScrapedTarget, ScrapedTargets } from "../ports/scraping.ts";
+import { escapeHtml, htmlPage, htmlTable } from "./html.ts";
+
+export function scrapeRoutes(scraping: ScrapeAdmin): readonly Route[] {
+  return [
+    route("GET", "/targets", () => Promise.resolve(targetsPage(scraping.targets()))),
+    route("GET", "/api/v1/targets", (request) => Promise.resolve(targetsJson(scraping.targets(), request.query.get("state")))),
+  ];
+}
+
+const STATES = ["active", "dropped", "any"];
+
+/** Prometheus' keys; `member`, `memberHttpAddress`, `nextScrape` and `profile` are more. */
+function targetsJson({ active, dropped }: ScrapedTargets, given: string | null): ApiReply {
+  const state = given ?? "any";
+  if (!STATES.includes(state)) throw invalidArgument("STATE_UNKNOWN", `state ${JSON.stringify(state)} is not known: write ${STATES.join(", ")}, or leave it out for all`);
+  const data = {
+    activeTargets: state === "dropped" ? [] : active.map(activeJson),
+    droppedTargets: state === "active" ? [] : dropped.map(({ jobName, discovered, reason }) => ({ discoveredLabels: labelsJson(discovered), scrapePool: jobName, reason })),
+    droppedTargetCounts: state === "active" ? {} : countsByJob(dropped),
+  };
+  return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ status: "success", data }) };
+}
+
+function activeJson(target: ScrapedTarget): object {
+  const { jobName, url, labels, discovered, profileName, intervalMs, timeoutMs, member, health, lastError, lastScrapeMs, lastDurationMs, nextScrapeMs } = target;
+  return {
+    discoveredLabels: labelsJson(discovered),
+    labels: labelsJson(labels),
+    scrapePool: jobName,
+    scrapeUrl: url,
+    globalUrl: url,
+    lastError,
+    lastScrape: timeText(lastScrapeMs) ?? NEVER,
+    lastScrapeDuration: lastDurationMs / 1000,
+    health,
+    scrapeInterval: secondsText(intervalMs),
+    scrapeTimeout: secondsText(timeoutMs),
+    nextScrape: timeText(nextScrapeMs) ?? null,
+    member: member?.name ?? null,
+    memberHttpAddress: member?.httpAddress ?? null,
+    profile: profileName,
+  };
+}
+
+/** What Prometheus says of a target that was not scraped yet. */
+const NEVER = "0001-01-01T00:00:00Z";
+
+function timeText(timeMs: number | undefined): string | undefined {
+  return timeMs === undefined ? undefined : new Date(timeMs).toISOString();
+}
+
+function secondsText(timeMs: number): string {
+  return `${timeMs / 1000}s`;
+}
+
+function labelsJson(labels: Labels): Record<string, string> {
+  return Object.fromEntries(labels.map(({ name, value }) => [name, value]));
+}
+
+function countsByJob(dropped: ScrapedTargets["dropped"]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { jobName } of dropped) counts[jobName] = (counts[jobName] ?? 0) + 1;
+  return counts;
+}
+
+/** Rows of a table. What is beyond is in the JSON. */
+const ROWS_MAX = 1_000;
+
+function targetsPage({ active, dropped }: ScrapedTargets): ApiReply {
+  const here = active.filter(({ member }) => member?.isSelf === true);
+  const summary =
+    active.length + dropped.length === 0
+      ? "<p>Nothing is scraped: the configuration has no <code>scrape_configs</code>, or discovery has found no target yet.</p>"
+      : `<p>${active.length} targets, each one profile of one program; this node scrapes ${here.length} of them, of which ${here.filter(({ health }) => health === "up").length} are up. The state of others is on the page of the member that scrapes them.</p>`;
+  const rows = active.slice(0, ROWS_MAX).map((target) => [
+    escapeHtml(target.jobName),
+    escapeHtml(target.profileName),
+    `<code>${escapeHtml(target.url)}</code>`,
+    healthText(target),
+    escapeHtml(printLabels(target.labels)),
+    escapeHtml(timeText(target.lastScrapeMs) ?? ""),
+    target.lastScrapeMs === undefined ? "" : number(secondsText(Math.round(target.lastDurationMs))),
+    escapeHtml(timeText(target.nextScrapeMs) ?? ""),
+    memberText(target),
+    `<span class="bad">${escapeHtml(target.lastError)}</span>`,
+  ]);
+  const table = rows.length === 0 ? "" : htmlTable(["job", "profile", "URL", "state", "labels", "last scrape", "took", "next", "scraped by", "last error"], rows);
+  const droppedRows = dropped.slice(0, ROWS_MAX).map(({ jobName, discovered, reason }) => [escapeHtml(jobName), escapeHtml(printLabels(discovered)), escapeHtml(reason)]);
+  const droppedTable = droppedRows.length === 0 ? "" : `<h2>Dropped</h2>${htmlTable(["job", "discovered labels", "because"], droppedRows)}`;
+  const more = active.length > ROWS_MAX || dropped.length > ROWS_MAX ? `<p>Tables have the first ${ROWS_MAX}; <a href="api/v1/targets">the JSON</a> has all.</p>` : "";
+  return htmlPage("Targets", `${summary}${table}${droppedTable}${more}`, { refreshSeconds: 10 });
+}
+
+function healthText({ health, member }: ScrapedTarget): string {
+  if (member?.isSelf !== true) return "";
+  const css = health === "up" ? "good" : health === "down" ? "bad" : "dim";
+  return `<span class="${css}">${health}</span>`;
+}
+
+function memberText({ member }: ScrapedTarget): string {
+  if (member === undefined) return '<span class="bad">nobody: no member is active</span>';
+  return member.isSelf ? '<span class="dim">this node</span>' : `<a href="http://${escapeHtml(member.httpAddress)}/targets">${escapeHtml(member.name)}</a>`;
+}
+
+function number(text: string): string {
+  return `<span class="num">${escapeHtml(text)}</span>`;
+}

@@ -1,0 +1,187 @@
+/**
+ * The holds of one member on targets (design 11; docs/decisions says why it is so). A member asks all full members for the targets that it owns, again and
+ * again, and holds a target while a majority of them granted it to this store within HOLD_MS, counted from when the request was sent.
+ *
+ *   member a    want x ──►  grants of a, b, c ──► hold x until sent + HOLD_MS ──► asked again every ROUND_MS
+ *   member b    becomes the owner of x: a grants nothing while its own grant lasts, nor does c ──► b holds x when a gave x back, or its grants have ended
+ *
+ * What must stay true:
+ *   - two members never hold one target: their majorities have a member in common, which grants to one store at a time (hold-grants.ts). Who answers says what it
+ *     knows of the members, and is counted when this node knows the same: so majorities are of the same members, but for changes that a majority does not know yet;
+ *   - a target that this node does not want any more is not held any more at once, before anybody is told;
+ *   - an answer counts for targets that were wanted without a break since its request was sent. Who was told that one is free may have granted it to another.
+ *
+ * Bounds: HOLDS_MAX targets. One round at a time, a request a member, ended after ROUND_MS.
+ */
+import { messageOf } from "@pyromesh/base";
+import type { Clock, Logger, Timer } from "@pyromesh/base";
+import type { Member, StoreId } from "@pyromesh/ring";
+import { TargetOwners } from "@pyromesh/scrape";
+import type { HoldOwner, TargetHold, TargetHolds } from "@pyromesh/scrape";
+import { decodeHoldAnswer, decodeHoldRequest, encodeHoldAnswer, encodeHoldRequest, HOLDS_MAX, targetNumberOf } from "../cluster/hold-message.ts";
+import type { HoldAnswer, TargetNumber } from "../cluster/hold-message.ts";
+import type { Cluster } from "../cluster/ports.ts";
+import { HOLD_MS, HoldGrants } from "./hold-grants.ts";
+
+/** So a hold outlasts two rounds that were lost. */
+const ROUND_MS = HOLD_MS / 4;
+
+export interface ClusterHoldsModules {
+  readonly cluster: Cluster;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A target that this node wants. Another object when it is wanted anew. */
+interface Wanted {
+  readonly number: TargetNumber;
+  hold: { readonly sinceMs: number; untilMs: number } | undefined;
+}
+
+export class ClusterHolds implements TargetHolds {
+  readonly #modules: ClusterHoldsModules;
+  readonly #grants: HoldGrants;
+  readonly #listeners = new Set<() => void>();
+  /** All targets, whoever owns them. */
+  #keys: readonly string[] = [];
+  #wanted = new Map<string, Wanted>();
+  /** By target: of the members as they are now. */
+  #owners = new Map<string, HoldOwner | undefined>();
+  #candidates: readonly Member[] = [];
+  #byScore = new TargetOwners([]);
+  /** Others may have granted something to this store. */
+  #hasAsked = false;
+  #timer: Timer | undefined;
+  #round: Promise<void> | undefined;
+  #isStopped = false;
+  readonly #endListening: () => void;
+
+  /** It answers the others from now on. */
+  constructor(modules: ClusterHoldsModules) {
+    const { cluster, clock } = modules;
+    this.#modules = modules;
+    this.#grants = new HoldGrants(clock.monotonicMs());
+    cluster.peers.handle("scrape", ({ storeId }, body) => Promise.resolve(encodeHoldAnswer(this.#answer(storeId, decodeHoldRequest(body)))));
+    this.#endListening = cluster.onChange(() => this.#onView());
+    this.#onView();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#endListening();
+    this.#timer?.cancel();
+    this.#wanted.clear();
+  }
+
+  want(keys: readonly string[]): void {
+    this.#keys = keys;
+    const wanted = new Map<string, Wanted>();
+    for (const key of keys) {
+      if (this.ownerOf(key)?.isSelf !== true || wanted.size >= HOLDS_MAX) continue;
+      wanted.set(key, this.#wanted.get(key) ?? { number: targetNumberOf(key), hold: undefined });
+    }
+    this.#wanted = wanted;
+    const known = new Set(keys);
+    for (const key of this.#owners.keys()) if (!known.has(key)) this.#owners.delete(key);
+    if (this.#timer === undefined && this.#round === undefined) this.#startRound();
+  }
+
+  holdOf(key: string): TargetHold | undefined {
+    const hold = this.#wanted.get(key)?.hold;
+    return hold !== undefined && this.#modules.clock.monotonicMs() < hold.untilMs ? hold : undefined;
+  }
+
+  ownerOf(key: string): HoldOwner | undefined {
+    if (this.#owners.has(key)) return this.#owners.get(key);
+    const found = this.#candidates[this.#byScore.indexOf(key)];
+    const owner = found && { name: found.name, isSelf: found.name === this.#modules.cluster.view.self.name, httpAddress: found.httpAddress };
+    this.#owners.set(key, owner);
+    return owner;
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  #onView(): void {
+    const candidates = this.#modules.cluster.view.members.filter(({ state }) => state === "active");
+    if (candidates.length === this.#candidates.length && candidates.every(({ name, httpAddress }, index) => name === this.#candidates[index]!.name && httpAddress === this.#candidates[index]!.httpAddress)) return;
+    this.#candidates = candidates;
+    this.#byScore = new TargetOwners(candidates.map(({ name }) => name));
+    this.#owners.clear();
+    this.want(this.#keys);
+    for (const listener of this.#listeners) listener();
+  }
+
+  // --- as one who grants --------------------------------------------------------------------------------------------
+
+  #answer(storeId: StoreId, targets: readonly TargetNumber[]): HoldAnswer {
+    const { clock, cluster } = this.#modules;
+    const { digest, members, self } = cluster.view;
+    // Who is not active, as this node sees it, is granted nothing new. What it was granted before stays until it ends: it may count on it.
+    const isActive = members.some((member) => member.storeId === storeId && member.state === "active");
+    const mayGrant = isActive && self.state !== "joining";
+    return { storeId: self.storeId, digest, granted: mayGrant ? this.#grants.grant(storeId, targets, clock.monotonicMs()) : targets.map(() => false) };
+  }
+
+  // --- as one who holds ---------------------------------------------------------------------------------------------
+
+  #startRound(): void {
+    if (this.#isStopped || (this.#wanted.size === 0 && !this.#hasAsked)) return;
+    this.#hasAsked = this.#wanted.size > 0;
+    this.#round = this.#askAll().finally(() => {
+      this.#round = undefined;
+      if (this.#isStopped) return;
+      this.#timer = this.#modules.clock.after(ROUND_MS, () => {
+        this.#timer = undefined;
+        this.#startRound();
+      });
+    });
+  }
+
+  async #askAll(): Promise<void> {
+    const { clock, cluster, logger } = this.#modules;
+    const asked = [...this.#wanted];
+    const targets = asked.map(([, { number }]) => number);
+    const sentMs = clock.monotonicMs();
+    const granted: (readonly [StoreId, readonly boolean[]])[] = [];
+    const { members, self } = cluster.view;
+    const take = ({ storeId, granted: bits }: HoldAnswer): void => {
+      granted.push([storeId, bits]);
+      this.#hold(asked, granted, sentMs);
+    };
+    take(this.#answer(self.storeId, targets));
+    const body = encodeHoldRequest(targets);
+    const others = members.filter(({ name, state }) => name !== self.name && state !== "joining" && state !== "dead");
+    await Promise.all(
+      others.map(async ({ name }) => {
+        try {
+          const answer = decodeHoldAnswer(await cluster.peers.request(name, "scrape", body, { timeoutMs: ROUND_MS }), targets.length);
+          if (answer.digest !== cluster.view.digest) await cluster.learnFrom(name, answer.digest);
+          take(answer);
+        } catch (error) {
+          logger.debug("a member did not answer for holds on targets to scrape", { peer: name, reason: messageOf(error) });
+        }
+      }),
+    );
+  }
+
+  /** `granted`: of each store that answered, by target. */
+  #hold(asked: readonly (readonly [string, Wanted])[], granted: readonly (readonly [StoreId, readonly boolean[]])[], sentMs: number): void {
+    const { clock, cluster } = this.#modules;
+    // Targets are mostly granted by the same stores.
+    const known = new Map<string, boolean>();
+    for (const [index, [key, wanted]] of asked.entries()) {
+      if (this.#wanted.get(key) !== wanted) continue;
+      const stores = granted.filter(([, bits]) => bits[index] === true).map(([storeId]) => storeId);
+      const group = stores.join();
+      let isHeld = known.get(group);
+      if (isHeld === undefined) known.set(group, (isHeld = cluster.isMajority(new Set(stores))));
+      if (!isHeld) continue;
+      const untilMs = sentMs + HOLD_MS;
+      const nowMs = clock.monotonicMs();
+      if (wanted.hold !== undefined && nowMs < wanted.hold.untilMs) wanted.hold.untilMs = Math.max(wanted.hold.untilMs, untilMs);
+      else if (nowMs < untilMs) wanted.hold = { sinceMs: nowMs, untilMs };
+    }
+  }
+}

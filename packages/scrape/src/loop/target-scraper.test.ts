@@ -1,0 +1,194 @@
+import { expect } from "chai";
+import { ANONYMOUS, CodedError, Metrics, unavailable } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
+import type { HttpGet, HttpReply } from "../http/http-get.ts";
+import type { ScrapeConfig } from "../config/scrape-config.ts";
+import type { ScrapeTarget } from "../target.ts";
+import { ScrapeMetrics } from "./scrape-metrics.ts";
+import type { TargetHold } from "./target-holds.ts";
+import type { ScrapedAnswer } from "./target-scraper.ts";
+import { TargetScraper } from "./target-scraper.ts";
+import { Turnstile } from "./turnstile.ts";
+
+const JOB: ScrapeConfig = {
+  jobName: "app",
+  tenant: ANONYMOUS,
+  intervalMs: 15_000,
+  timeoutMs: 10_000,
+  scheme: "http",
+  params: {},
+  http: { authorization: undefined, tls: { caFile: undefined, certFile: undefined, keyFile: undefined, serverName: undefined, isInsecure: false }, isRedirectFollowed: true },
+  profiles: [],
+  pathPrefix: "",
+  bodySizeBytesMax: 1_000,
+  discoveries: [],
+  relabelRules: [],
+};
+
+function targetOf(change: Partial<ScrapeTarget["profile"]> = {}): ScrapeTarget {
+  return { key: "app a", job: JOB, url: "http://a:1/debug/pprof/allocs", labels: [{ name: "service_name", value: "app" }], discovered: [], intervalMs: 15_000, timeoutMs: 10_000, profile: { name: "memory", path: "/debug/pprof/allocs", delta: false, isCumulative: true, ...change } };
+}
+
+/** One target of a program that answers what the test says. */
+class World {
+  readonly clock = new ManualClock();
+  readonly stored: ScrapedAnswer[] = [];
+  readonly asked: HttpGet[] = [];
+  hold: TargetHold | undefined = { sinceMs: 0 };
+  answer: (get: HttpGet) => Promise<HttpReply> = () => Promise.resolve(reply("profile"));
+  store: () => Promise<void> = () => Promise.resolve();
+  mayTake = true;
+  readonly scraper: TargetScraper;
+
+  constructor(target: ScrapeTarget = targetOf()) {
+    const metrics = new ScrapeMetrics({ metrics: new Metrics(), targets: () => [], keptBytes: () => 0 });
+    this.scraper = new TargetScraper(target, {
+      clock: this.clock,
+      fetch: (get) => {
+        this.asked.push(get);
+        return this.answer(get);
+      },
+      holds: { want: () => {}, holdOf: () => this.hold, ownerOf: () => undefined, onChange: () => {} },
+      memory: { take: () => this.mayTake, give: () => {}, mayKeep: () => this.mayTake },
+      turns: new Turnstile(10),
+      metrics,
+      store: (answer) => {
+        this.stored.push(answer);
+        return this.store();
+      },
+    });
+  }
+
+  /** Time passes, and what it starts goes as far as it can. */
+  async pass(ms: number): Promise<void> {
+    this.clock.advance(ms);
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  get bodies(): (readonly [string | undefined, string])[] {
+    return this.stored.map(({ body, counters }) => [counters?.before && text(counters.before), text(body)]);
+  }
+}
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("utf8");
+
+function reply(body: string, { status = 200, headers = {} }: { readonly status?: number; readonly headers?: Record<string, string> } = {}): HttpReply {
+  return { status, headers, body: (async function* () { yield Buffer.from(body); })() };
+}
+
+describe("target scraper", () => {
+  it("asks once an interval, and hands each answer on with the one before", async () => {
+    const world = new World();
+    let count = 0;
+    world.answer = () => Promise.resolve(reply(`profile ${++count}`));
+    for (let i = 0; i < 3; i++) await world.pass(15_000);
+    expect(world.bodies).deep.equal([[undefined, "profile 1"], ["profile 1", "profile 2"], ["profile 2", "profile 3"]]);
+    expect(world.scraper.state).include({ health: "up", lastError: "", isWaiting: false });
+    expect(world.scraper.state.nextScrapeMs! - world.clock.nowMs()).within(1, 15_000);
+  });
+
+  it("what does not count from the program's start is handed on by itself", async () => {
+    const world = new World(targetOf({ isCumulative: false }));
+    for (let i = 0; i < 2; i++) await world.pass(15_000);
+    expect(world.stored.map(({ counters }) => counters)).deep.equal([undefined, undefined]);
+    expect(world.scraper.keptBytes).equal(0);
+  });
+
+  it("without a hold it asks nobody, and after one it begins anew", async () => {
+    const world = new World();
+    await world.pass(15_000);
+    world.hold = undefined;
+    await world.pass(60_000);
+    expect([world.asked.length, world.scraper.state.isWaiting, world.scraper.keptBytes]).deep.equal([1, true, 0]);
+    world.hold = { sinceMs: 1 };
+    await world.pass(500);
+    expect(world.asked.length).equal(2);
+    await world.pass(15_000);
+    expect(world.bodies.map(([before]) => before)).deep.equal([undefined, undefined, "profile"]);
+  });
+
+  it("an answer that came after the hold ended is dropped, and so is one under another hold", async () => {
+    for (const after of [undefined, { sinceMs: 1 }]) {
+      const world = new World();
+      world.answer = () => {
+        world.hold = after;
+        return Promise.resolve(reply("profile"));
+      };
+      await world.pass(15_000);
+      expect(world.stored).deep.equal([]);
+      expect(world.scraper.state.lastError).match(/hold on the target ended/);
+    }
+  });
+
+  it("a hold that was lost between two scrapes makes the next one a first, though the node has it again", async () => {
+    const world = new World();
+    await world.pass(15_000);
+    world.hold = { sinceMs: 2 };
+    await world.pass(15_000);
+    expect(world.bodies.map(([before]) => before)).deep.equal([undefined, undefined]);
+  });
+
+  it("what could not be stored is sent again as it is, and given up after an interval; the next difference begins behind it", async () => {
+    const world = new World();
+    let count = 0;
+    world.answer = () => Promise.resolve(reply(`profile ${++count}`));
+    await world.pass(15_000);
+    world.store = () => Promise.reject(unavailable("NOT_TAKING_WRITES", "the disk is full"));
+    for (let i = 0; i < 80 && world.scraper.state.health !== "down"; i++) await world.pass(500);
+    const tries = world.bodies.slice(1);
+    expect(tries.length).within(3, 8);
+    for (const [before, body] of tries) expect([before, body]).deep.equal(["profile 1", "profile 2"]);
+    expect(world.scraper.state).include({ health: "down", lastError: "the disk is full" });
+    world.store = () => Promise.resolve();
+    for (let i = 0; i < 80 && world.scraper.state.health === "down"; i++) await world.pass(500);
+    expect(world.bodies.at(-1)).deep.equal(["profile 2", "profile 3"]);
+  });
+
+  it("a refusal is not sent again", async () => {
+    const world = new World();
+    world.store = () => Promise.reject(new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "no pprof" }));
+    for (let i = 0; i < 40; i++) await world.pass(500);
+    expect([world.stored.length <= 2, world.scraper.state.lastError]).deep.equal([true, "no pprof"]);
+  });
+
+  it("says what went wrong: status, size, time, silence, encoding, memory", async () => {
+    const cases: [(world: World) => void, RegExp][] = [
+      [(world) => (world.answer = () => Promise.resolve(reply("404 page\n not found", { status: 404 }))), /status 404: 404 page not found$/],
+      [(world) => (world.answer = () => Promise.resolve(reply("x".repeat(1_001)))), /longer than 1000 bytes \(body_size_limit of job app\)/],
+      [(world) => (world.answer = (get) => new Promise((_, reject) => get.signal.addEventListener("abort", () => reject(new Error("aborted"))))), /not answered within 10 s \(scrape_timeout\)/],
+      [(world) => (world.answer = () => Promise.reject(new Error("connection refused"))), /connection refused/],
+      [(world) => (world.answer = () => Promise.resolve(reply(""))), /answered with nothing/],
+      [(world) => (world.answer = () => Promise.resolve(reply("x", { headers: { "content-encoding": "gzip" } }))), /content encoding "gzip"/],
+      [(world) => (world.mayTake = false), /all memory that scraping has/],
+    ];
+    for (const [prepare, expected] of cases) {
+      const world = new World();
+      prepare(world);
+      await world.pass(15_000);
+      await world.pass(10_000);
+      expect(world.scraper.state.lastError).match(expected);
+      expect(world.stored).deep.equal([]);
+    }
+  });
+
+  it("a program that measures when it is asked is asked again as soon as it has answered", async () => {
+    const world = new World({ ...targetOf({ delta: true, isCumulative: false }), timeoutMs: 25_000 });
+    world.answer = async () => {
+      await world.clock.sleep(15_200);
+      return reply("profile");
+    };
+    for (let i = 0; i < 1_000; i++) await world.pass(100);
+    expect(world.stored.length).within(5, 6);
+    expect(world.asked.length - world.stored.length).equal(1);
+  });
+
+  it("a target that goes is asked no more, and its request ends", async () => {
+    const world = new World();
+    let isEnded = false;
+    world.answer = (get) => new Promise((_, reject) => get.signal.addEventListener("abort", () => ((isEnded = true), reject(new Error("aborted")))));
+    await world.pass(15_000);
+    world.scraper.stop();
+    await world.pass(60_000);
+    expect([isEnded, world.asked.length, world.clock.timerCount]).deep.equal([true, 1, 0]);
+  });
+});
