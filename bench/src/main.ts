@@ -4,6 +4,7 @@ import { runCommitsCommand } from "./commits/command.ts";
 import { runContentionCommand } from "./contention/command.ts";
 import { runDuelCommand } from "./duel/command.ts";
 import { runGossipCommand } from "./gossip/command.ts";
+import { runJfrCommand } from "./jfr/command.ts";
 import { runLoadCommand } from "./load/command.ts";
 import { runSectionsCommand } from "./sections/command.ts";
 import { runLayoutsCommand } from "./sections/layouts-command.ts";
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<numb
   contention: runContentionCommand,
   duel: runDuelCommand,
   gossip: runGossipCommand,
+  jfr: runJfrCommand,
   layouts: runLayoutsCommand,
   load: runLoadCommand,
   sections: runSectionsCommand,

@@ -85,7 +85,11 @@ function oddTypes({ below, pick, happens }: Draw, isOdd: boolean): TypeSpecs {
     fields.splice(below(fields.length + 1), 0, extra());
     types[name] = fields;
   }
-  if (isOdd && happens(0.1)) types["x.Inner"] = [{ name: "self", type: pick(["x.Inner", "x.Missing", "x.Empty"]), isArray: happens(0.5) }];
+  if (isOdd && happens(0.1)) {
+    // As an array, which may be empty: a type that holds itself as such has no value that ends.
+    const type = pick(["x.Inner", "x.Missing", "x.Empty"]);
+    types["x.Inner"] = [{ name: "self", type, isArray: type === "x.Inner" || happens(0.5) }];
+  }
   if (isOdd && happens(0.05)) types["x.Empty"] = [];
   if (isOdd && happens(0.1)) delete types[pick(Object.keys(types))];
   return types;
