@@ -68,7 +68,7 @@ describe("scraping by three members", function () {
   }
 
   it("each program is asked by one of them, and what is stored is what it allocated between two of its answers", async () => {
-    await Promise.all(programs.map((program) => program.until((answers) => answers.length >= 4)));
+    await Promise.all(programs.map((program) => program.until((answers) => answers.length >= 3)));
     for (const node of nodes) {
       for (const [index, target] of (await shown(node)).entries()) {
         expect(programs[index].askers, `program ${index}`).to.deep.equal([target.member]);
@@ -87,7 +87,7 @@ describe("scraping by three members", function () {
     const left = nodes[NAMES.indexOf(killed) === 0 ? 1 : 0];
     const isMoved = programs.map(({ askers }) => askers[0] === killed);
     await nodes[NAMES.indexOf(killed)].kill();
-    await Promise.all(programs.map((program, index) => program.until((answers) => !isMoved[index] || answers.filter((_, at) => at > answers.findLastIndex(({ asker }) => asker === killed)).length >= 4)));
+    await Promise.all(programs.map((program, index) => program.until((answers) => !isMoved[index] || answers.filter((_, at) => at > answers.findLastIndex(({ asker }) => asker === killed)).length >= 3)));
     for (const [index, program] of programs.entries()) {
       const { askers } = program;
       expect(askers, `program ${index}`).to.have.length(isMoved[index] ? 2 : 1);
