@@ -27,26 +27,39 @@ export const systemClock: Clock = {
   nowNs: () => BigInt(Date.now()) * 1_000_000n,
   monotonicMs: () => performance.now(),
   after(delayMs, run) {
-    const handle = setTimeout(run, delayMs);
-    handle.unref();
-    return { cancel: () => clearTimeout(handle) };
+    return startTimer(delayMs, run, { keepsProcess: false });
   },
   nextTurn: () => new Promise((resolve) => void setImmediate(resolve)),
   sleep(delayMs, signal) {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const onAbort = (): void => {
-        clearTimeout(handle);
+        timer.cancel();
         reject(signal?.reason);
       };
-      const handle = setTimeout(() => {
+      const onTime = (): void => {
         signal?.removeEventListener("abort", onAbort);
         resolve();
-      }, delayMs);
+      };
+      const timer = startTimer(delayMs, onTime, { keepsProcess: true });
       signal?.addEventListener("abort", onAbort, { once: true });
     });
   },
 };
+
+/** The longest wait of a timer of Node.js, some 25 days. With a longer one it would fire after a millisecond. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** A longer wait is made of several timers, one after another. */
+function startTimer(delayMs: number, run: () => void, { keepsProcess }: { readonly keepsProcess: boolean }): Timer {
+  let handle: NodeJS.Timeout;
+  const wait = (leftMs: number): void => {
+    handle = leftMs > TIMER_MS_MAX ? setTimeout(() => wait(leftMs - TIMER_MS_MAX), TIMER_MS_MAX) : setTimeout(run, leftMs);
+    if (!keepsProcess) handle.unref();
+  };
+  wait(delayMs);
+  return { cancel: () => clearTimeout(handle) };
+}
 
 /**
  * A clock whose monotonic time and waits pass `factor` times as fast; wall-clock time does not change. Tests use it for work that is done
