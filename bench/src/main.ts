@@ -6,6 +6,7 @@ import { runDuelCommand } from "./duel/command.ts";
 import { runGossipCommand } from "./gossip/command.ts";
 import { runJfrCommand } from "./jfr/command.ts";
 import { runLoadCommand } from "./load/command.ts";
+import { runOtlpCommand } from "./otlp/command.ts";
 import { runSectionsCommand } from "./sections/command.ts";
 import { runLayoutsCommand } from "./sections/layouts-command.ts";
 
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<numb
   jfr: runJfrCommand,
   layouts: runLayoutsCommand,
   load: runLoadCommand,
+  otlp: runOtlpCommand,
   sections: runSectionsCommand,
 };
 

@@ -141,12 +141,13 @@ function encoded(response: ExportProfilesResponse, codec: Codec): Uint8Array {
   return codec === "json" ? encodeJson(EXPORT_PROFILES_RESPONSE, response) : encodeBinary(EXPORT_PROFILES_RESPONSE, response);
 }
 
-/** As `errorReply`, with OTLP's body. The status is the same: 429, 503 and 504 are those that senders try again. */
+/** As `errorReply`, with OTLP's body. The status is the same (429, 503 and 504 are those that senders try again), but for an unknown encoding, which is 415 as on `/ingest`. */
 function statusReply(thrown: CodedError, { mediaType, codec }: HttpForm): ApiReply {
   const status = { code: grpcCodeOf(kindOf(thrown)), message: publicMessageOf(thrown) };
   const reply = errorReply(thrown);
   return {
     ...reply,
+    status: thrown.code === "CONTENT_ENCODING_UNKNOWN" ? 415 : reply.status,
     headers: { ...reply.headers, "content-type": mediaType },
     body: codec === "json" ? encodeJson(RPC_STATUS, status) : encodeBinary(RPC_STATUS, status),
   };

@@ -30,10 +30,27 @@ export function attributesOf(tables: ExportTables, field: number, start: number,
   return labels;
 }
 
-/** An attribute of the dictionary's table, which the caller knows to be in it. */
-export function tableAttribute(tables: ExportTables, index: number): Attribute {
-  const { attributes } = tables;
-  return keyValue(tables, attributes.starts[index]!, attributes.stops[index]!);
+/** Attributes that are kept decoded. Most exports have fewer; beyond it an attribute is decoded each time. */
+const ATTRIBUTES_MAX = 4096;
+
+/** The attributes of the dictionary's table, each decoded once. */
+export class TableAttributes {
+  readonly #tables: ExportTables;
+  readonly #known = new Map<number, Attribute>();
+
+  constructor(tables: ExportTables) {
+    this.#tables = tables;
+  }
+
+  /** The caller knows the index to be in the table. */
+  at(index: number): Attribute {
+    const known = this.#known.get(index);
+    if (known !== undefined) return known;
+    const { attributes } = this.#tables;
+    const attribute = keyValue(this.#tables, attributes.starts[index]!, attributes.stops[index]!);
+    if (this.#known.size < ATTRIBUTES_MAX) this.#known.set(index, attribute);
+    return attribute;
+  }
 }
 
 /** Reads either kind of pair: the key is a text, or the index of one in field 1 or, in a KeyValue, in field 3. */

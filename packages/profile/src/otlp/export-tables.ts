@@ -39,7 +39,12 @@ export interface ExportTables {
   readonly attributes: EntryTable;
   /** Field 7 of the dictionary. */
   readonly stacks: EntryTable;
+  /** Strings of the table that were decoded before, by index. */
+  readonly texts: Map<number, string>;
 }
+
+/** Decoded strings that are kept. Types and names of attributes are few; beyond it a string is decoded each time. */
+const TEXTS_MAX = 4096;
 
 export function readTables(bytes: Uint8Array): ExportTables {
   const resources = new EntryTable();
@@ -66,12 +71,16 @@ export function readTables(bytes: Uint8Array): ExportTables {
     table.add(cursor);
   }
   const [, mappings, locations, functions, links, strings, attributes, stacks] = tables;
-  return { bytes, resources, mappings: mappings!, locations: locations!, functions: functions!, links: links!, strings: strings!, attributes: attributes!, stacks: stacks! };
+  return { bytes, resources, mappings: mappings!, locations: locations!, functions: functions!, links: links!, strings: strings!, attributes: attributes!, stacks: stacks!, texts: new Map() };
 }
 
-export function stringAt({ bytes, strings }: ExportTables, index: number): string {
+export function stringAt({ bytes, strings, texts }: ExportTables, index: number): string {
+  const known = texts.get(index);
+  if (known !== undefined) return known;
   if (index >= strings.count) throw outOfTable("string", index, strings.count);
-  return decodeUtf8(bytes.subarray(strings.starts[index]!, strings.stops[index]!));
+  const text = decodeUtf8(bytes.subarray(strings.starts[index]!, strings.stops[index]!));
+  if (texts.size < TEXTS_MAX) texts.set(index, text);
+  return text;
 }
 
 export function outOfTable(what: string, index: number, count: number): Error {

@@ -2,9 +2,12 @@
  * Writes protobuf messages of known fields, nested ones in place: a message is written behind one byte for its length, and moved where that
  * takes more. The buffer doubles, and is used again.
  */
-import { putUvarint, putUvarint64, VARINT_BYTES_MAX } from "@pyromesh/base";
+import { encodeUtf8, putUvarint, putUvarint64, VARINT_BYTES_MAX } from "@pyromesh/base";
 
 const CAPACITY_MIN = 1 << 14;
+
+/** Fields of up to so many bytes are copied one by one: a call of the runtime costs more than the copy. Their length takes one byte. */
+const SHORT_BYTES_MAX = 48;
 
 export class MessageBuffer {
   bytes: Uint8Array = new Uint8Array(CAPACITY_MIN);
@@ -20,9 +23,12 @@ export class MessageBuffer {
     this.length = 0;
   }
 
-  /** A copy of what was written. */
+  /** A copy of what was written. Short ones share memory of Node's pool, which spares an allocation outside of the heap for each. */
   copy(): Uint8Array {
-    return this.bytes.slice(0, this.length);
+    const { buffer, byteOffset } = Buffer.allocUnsafe(this.length);
+    const copy = new Uint8Array(buffer, byteOffset, this.length);
+    copy.set(this.bytes.subarray(0, this.length));
+    return copy;
   }
 
   reserve(extraBytes: number): void {
@@ -82,8 +88,30 @@ export class MessageBuffer {
     this.reserve(length + 2 * VARINT_BYTES_MAX);
     this.length = putUvarint(this.bytes, this.length, (field << 3) | 2);
     this.length = putUvarint(this.bytes, this.length, length);
-    this.bytes.set(from.subarray(start, stop), this.length);
+    if (length <= SHORT_BYTES_MAX) {
+      const { bytes } = this;
+      let at = this.length;
+      for (let i = start; i < stop; i++) bytes[at++] = from[i]!;
+    } else {
+      this.bytes.set(from.subarray(start, stop), this.length);
+    }
     this.length += length;
+  }
+
+  /** A field of a text. */
+  text(field: number, text: string): void {
+    const { length } = text;
+    if (length > SHORT_BYTES_MAX) return this.raw(field, encodeUtf8(text));
+    this.reserve(length + 2 * VARINT_BYTES_MAX);
+    const { bytes } = this;
+    let at = putUvarint(bytes, this.length, (field << 3) | 2);
+    bytes[at++] = length;
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit >= 0x80) return this.raw(field, encodeUtf8(text)); // over what is written so far
+      bytes[at++] = unit;
+    }
+    this.length = at;
   }
 
   /** Begins a field that is a message or a packed list. Returns what `end` takes. */

@@ -10,11 +10,11 @@
  * One writer serves a whole export, and its tables of ids are stamped instead of cleared: the time for a pprof is that of its own samples, however
  * large the dictionary is.
  */
-import { encodeUtf8, VarintCursor } from "@pyromesh/base";
+import { VarintCursor } from "@pyromesh/base";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { checkProfileSize, orUnbounded, tooManySamples } from "../labels/limits.ts";
 import { malformed } from "../labels/refusal.ts";
-import { tableAttribute } from "./attributes.ts";
+import type { TableAttributes } from "./attributes.ts";
 import type { ExportTables } from "./export-tables.ts";
 import { outOfTable } from "./export-tables.ts";
 import type { Layout } from "./generation.ts";
@@ -32,6 +32,7 @@ const PPROF = { sampleType: 1, sample: 2, mapping: 3, location: 4, function: 5, 
 
 export class OtlpPprofWriter {
   readonly #tables: ExportTables;
+  readonly #tableAttributes: TableAttributes;
   readonly #layout: Layout;
   readonly #limits: ProfileLimits;
   readonly #out = new MessageBuffer();
@@ -57,8 +58,9 @@ export class OtlpPprofWriter {
   readonly #varints: VarintCursor;
   readonly #sample: OtlpSample;
 
-  constructor(tables: ExportTables, layout: Layout, limits: ProfileLimits) {
+  constructor(tables: ExportTables, attributes: TableAttributes, layout: Layout, limits: ProfileLimits) {
     this.#tables = tables;
+    this.#tableAttributes = attributes;
     this.#layout = layout;
     this.#limits = limits;
     this.#locations = new IdTable(tables.locations.count);
@@ -189,7 +191,7 @@ export class OtlpPprofWriter {
     if (index >= attributes.count) throw outOfTable("attribute", index, attributes.count);
     const known = this.#attributes.get(index);
     if (known !== undefined) return known;
-    const { key, text } = tableAttribute(this.#tables, index);
+    const { key, text } = this.#tableAttributes.at(index);
     let first = NO_LABELS;
     if (key !== "" && text !== "" && key !== SERVICE_ATTRIBUTE) first = this.#labelStrings.push(this.#text(key), this.#text(text)) - 1;
     this.#attributes.set(index, first);
@@ -352,7 +354,7 @@ export class OtlpPprofWriter {
     let id = "";
     for (const index of attributes) {
       if (index >= table.count) throw outOfTable("attribute", index, table.count);
-      const { key, text } = tableAttribute(this.#tables, index);
+      const { key, text } = this.#tableAttributes.at(index);
       const rank = BUILD_ID_ATTRIBUTES.indexOf(key);
       if (rank >= 0 && rank < best && text !== "") [best, id] = [rank, text];
     }
@@ -379,7 +381,7 @@ export class OtlpPprofWriter {
     if (id !== undefined) return id;
     id = this.#stringCount++;
     this.#texts.set(text, id);
-    this.#out.raw(PPROF.string, encodeUtf8(text));
+    this.#out.text(PPROF.string, text);
     return id;
   }
 }

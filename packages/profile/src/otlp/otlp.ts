@@ -10,7 +10,7 @@ import { CodedError } from "@pyromesh/base";
 import type { Label } from "../labels/labels.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { refusal } from "../labels/refusal.ts";
-import { attributesOf, tableAttribute } from "./attributes.ts";
+import { attributesOf, TableAttributes } from "./attributes.ts";
 import { readTables } from "./export-tables.ts";
 import type { ExportTables } from "./export-tables.ts";
 import type { Layout } from "./generation.ts";
@@ -72,8 +72,9 @@ class ExportReading {
   constructor(tables: ExportTables, layout: Layout, limits: ProfileLimits) {
     this.#tables = tables;
     this.#layout = layout;
-    this.#writer = new OtlpPprofWriter(tables, layout, limits);
-    this.#services = servicesOf(tables);
+    const attributes = new TableAttributes(tables);
+    this.#writer = new OtlpPprofWriter(tables, attributes, layout, limits);
+    this.#services = servicesOf(tables, attributes);
     this.#pprofBytesMax = PPROF_BYTES_MIN + 4 * tables.bytes.length;
   }
 
@@ -169,10 +170,10 @@ interface Owner {
   readonly service: string;
 }
 
-function servicesOf(tables: ExportTables): ReadonlyMap<number, string> {
+function servicesOf(tables: ExportTables, attributes: TableAttributes): ReadonlyMap<number, string> {
   const services = new Map<number, string>();
   for (let i = 0; i < tables.attributes.count; i++) {
-    const { key, text } = tableAttribute(tables, i);
+    const { key, text } = attributes.at(i);
     if (key === SERVICE_ATTRIBUTE && text !== "") services.set(i, text);
   }
   return services;

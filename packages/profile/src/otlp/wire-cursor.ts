@@ -43,7 +43,7 @@ export class WireCursor {
     const varints = this.#varints;
     if (varints.offset >= varints.end) return false;
     const tag = this.#varint();
-    this.field = Math.floor(tag / 8);
+    this.field = tag < 0x80 ? tag >> 3 : Math.floor(tag / 8);
     this.wire = tag & 7;
     switch (this.wire) {
       case VARINT:
@@ -115,9 +115,11 @@ export function packedNumbers(varints: VarintCursor, start: number, stop: number
 }
 
 export function fixed64(bytes: Uint8Array, at: number): bigint {
-  let value = 0n;
-  for (let i = 7; i >= 0; i--) value = (value << 8n) | BigInt(bytes[at + i]!);
-  return value;
+  return (BigInt(uint32(bytes, at + 4)) << 32n) | BigInt(uint32(bytes, at));
+}
+
+function uint32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }
 
 export function torn(offset: number): Error {
