@@ -1,7 +1,8 @@
 /** Flush, release and takeover of several members, as histories: those of the cluster's model that are about them, and crashes in between. */
 import { parseTenantId } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
-import { windowStartOf } from "@pyromesh/profile";
+import { segmentKey } from "@pyromesh/block";
+import { WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import { expect } from "chai";
 import { DUE_AFTER_MS, FLUSH_INTERVAL_MS, ReleaseWorld } from "../testing/release-world.ts";
 import { writeOf } from "../testing/node-world.ts";
@@ -75,6 +76,19 @@ describe("flush, release and takeover", function () {
 
   it("rank 0 never had the record: the next live rank flushes it", async () => {
     await world.put(VALUES, ALL, ["b", "c"]);
+    await world.pass(DUE_AFTER_MS + FLUSH_INTERVAL_MS);
+    expect([await held(), await world.inBucket(VALUES), await takeovers()]).deep.equal([[[], [], []], [1, 1, 1, 1, 1], [0, 5, 0]]);
+  });
+
+  // Seed 830148 of the simulator, three nodes: rank 0 never had the record, and had read it for a query in a segment that waited at a member whose disk was then put back to an earlier state.
+  it("rank 0 read the record in a segment that waited on another member's disk, and is gone with it: the next live rank flushes it", async () => {
+    await world.put(VALUES, ALL, ["b", "c"]);
+    const records = await Promise.all(VALUES.map((value) => world.record(value)));
+    const { tenant, timeMs } = records[0]!; // there are five
+    const windowStartMs = windowStartOf(timeMs);
+    const storeId = "cd".repeat(16); // of no member
+    const meta = { tenant: parseTenantId(tenant), windowStartMs, windowMs: WINDOW_MS, level: 0, storeId, ordinal: 2, minTimeMs: timeMs, maxTimeMs: timeMs + 9, recordCount: 5, sources: [{ storeId, firstOrdinal: 2, lastOrdinal: 2 }] };
+    world.of("a").segments.matches.add({ key: segmentKey(meta), sizeBytes: 1_000, isUploaded: false, meta }, Buffer.concat(records.map(({ identity }) => identity)));
     await world.pass(DUE_AFTER_MS + FLUSH_INTERVAL_MS);
     expect([await held(), await world.inBucket(VALUES), await takeovers()]).deep.equal([[[], [], []], [1, 1, 1, 1, 1], [0, 5, 0]]);
   });
