@@ -78,8 +78,7 @@ export class ArrivalTimes {
    * it must take another time. This ends after one more round, since the head's record is forgotten by then, or its content is known and differs.
    */
   settle(arrival: Arrival, pushed: PushedContent, records: readonly Pick<EncodedRecord, "timeMs" | "identity">[]): boolean {
-    const [record] = records;
-    const hasClock = record === undefined || record.timeMs !== arrival.timeMs;
+    const hasClock = !takesTime(records, arrival.timeMs);
     if (arrival.identity !== undefined) {
       if (hasClock) return true; // the push has a time of its own, so the arrival remembered under its name is another push's
       const isSame = records.some(({ identity }) => textOf(identity) === arrival.identity);
@@ -131,6 +130,11 @@ export class ArrivalTimes {
     this.#newer = new Map();
     this.#turnedAtMs = nowMs;
   }
+}
+
+/** Whether the push, or a profile of its body, has no time of its own: then its records have the one of its arrival. */
+export function takesTime(records: readonly Pick<EncodedRecord, "timeMs">[], arrivalMs: number): boolean {
+  return records.some(({ timeMs }) => timeMs === arrivalMs);
 }
 
 interface Known {

@@ -2,6 +2,7 @@ import { ANONYMOUS, CodedError, Metrics, seededRandom, toHex } from "@pyromesh/b
 import { ManualClock } from "@pyromesh/block/testing";
 import type { EncodedRecord, Label } from "@pyromesh/profile";
 import { decodeRecord, DEFAULT_PROFILE_LIMITS, fingerprintOf, labelValue, PprofWriter, printLabels, profileOfAppName, recordVersions } from "@pyromesh/profile";
+import { otlpExport } from "@pyromesh/profile/testing";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import { aloneCluster } from "../cluster/alone.ts";
@@ -144,6 +145,13 @@ function profile(endpoints: readonly string[], timeNs = 1n, labels: readonly Lab
   };
 }
 
+/** A body of profiles with these times, in milliseconds; 0: of none. */
+function otlpBody(timesMs: readonly number[], idempotencyKey?: string): ArrivedProfile {
+  const profiles = timesMs.map((timeMs) => ({ type: ["samples", "count"] as const, periodType: ["cpu", "nanoseconds"] as const, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, samples: [{ stack: 1, values: [3] }] }));
+  const pprof = otlpExport({ mappings: [{ filename: "" }], functions: [{ name: "" }, { name: "work" }], locations: [{}, { lines: [[1, 1]] }], stacks: [[], [1]], resources: [{ attributes: { "service.name": "api" }, profiles }] }, "1.10");
+  return { labels: [], pprof, format: { kind: "otlp", form: { encoding: "protobuf" } }, profileId: undefined, fallbackTimeMs: undefined, idempotencyKey, ingest: undefined, describe: "export" };
+}
+
 describe("writer: the tenant's floor", () => {
   // It was answered 200 and was in no answer: queries leave out what lies below the floor.
   it("a profile below it is refused and not kept, one at it is taken, and the others of a push are", async () => {
@@ -155,6 +163,17 @@ describe("writer: the tenant's floor", () => {
     expect([world.kept.size, world.pooledCount]).deep.equal([0, 0]);
     expect(await world.push(at(5_000), at(1), at(6_000))).deep.equal(["PROFILE_OUTSIDE_WINDOW"]);
     expect([...world.kept.values()].map(({ timeMs }) => timeMs).sort()).deep.equal([5_000, 5_000, 6_000, 6_000]);
+  });
+
+  it("of a body with several profiles those below it are told as refused parts, wherever they stand, and the others are kept", async () => {
+    const world = new World();
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0 };
+    world.floorMs = 5_000;
+    const { refused, parts = [] } = await world.writer.push(ANONYMOUS, [otlpBody([5_001, 4_000, 6_000])], signal);
+    expect([refused, parts.map(({ index, error }) => [index, (error as CodedError).code])]).deep.equal([[], [[0, "PROFILE_OUTSIDE_WINDOW"]]]);
+    expect([...world.kept.values()].map(({ timeMs }) => timeMs).sort()).deep.equal([5_001, 6_000]);
+    expect(await world.push(otlpBody([1, 2]))).deep.equal(["PROFILE_OUTSIDE_WINDOW"]);
+    expect([world.kept.size, world.pooledCount]).deep.equal([2, 0]);
   });
 });
 
@@ -483,6 +502,16 @@ describe("writer: pushes without a clock, in a cluster", () => {
     await second.push(clockless());
     expect([...second.kept.keys()]).deep.equal([...first.kept.keys()]);
     expect([first.pooledCount, second.pooledCount]).deep.equal([0, 0]);
+  });
+
+  it("a body of which one profile has a time of its own and another has none is kept once, on whichever member it comes again", async () => {
+    const agreed = new Map<string, number>();
+    const [first, second] = [memberOf(agreed), memberOf(agreed)];
+    expect(await first.push(otlpBody([5_000, 0], "k"))).deep.equal([]);
+    second.clock.advance(60_000);
+    expect(await second.push(otlpBody([5_000, 0], "k"))).deep.equal([]);
+    expect(first.kept.size).equal(2);
+    expect([...second.kept.keys()].sort()).deep.equal([...first.kept.keys()].sort());
   });
 
   it("with another content under the same key it is another push, on whichever member each came first", async () => {

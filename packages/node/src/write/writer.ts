@@ -26,7 +26,7 @@ import { NO_GENERATION } from "../compute/compute.ts";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { ActiveSeries, Announced } from "./active-series.ts";
 import type { ArrivalAgreement } from "./arrival-agreement.ts";
-import { arrivalName } from "./arrival-times.ts";
+import { arrivalName, takesTime } from "./arrival-times.ts";
 import type { ArrivalTimes } from "./arrival-times.ts";
 import type { Keeping } from "./replicator.ts";
 import type { SeriesLimits } from "./series-limit.ts";
@@ -168,14 +168,15 @@ export class Writer implements ProfileSink {
       let keepings: readonly Keeping[] = NOTHING_KEPT;
       try {
         caller.throwIfAborted();
-        checkFloor(records, floorOf(tenant));
-        const admitted = activeSeries.admit(tenant, records, limits, labelSet);
+        const kept = aboveFloor(records, floorOf(tenant));
+        if (kept.refusal !== undefined && kept.records.length === 0) throw kept.refusal;
+        const admitted = activeSeries.admit(tenant, kept.records, limits, labelSet);
         keepings = admitted.records.map((record) => replicator.keep(record, caller));
         hasArrived = true;
         head.arrived();
         await (keepings.length === 1 ? keepings[0]!.kept : allOf(keepings));
         if (admitted.refusal !== undefined) throw admitted.refusal;
-        for (const error of refusedParts) parts.push({ index, error });
+        for (const error of kept.refusal === undefined ? refusedParts : [...refusedParts, kept.refusal]) parts.push({ index, error });
       } finally {
         this.#giveBack(records, keepings);
       }
@@ -223,8 +224,7 @@ export class Writer implements ProfileSink {
         compute.release(records);
         continue;
       }
-      const hasClock = records[0]?.timeMs !== timeMs;
-      if (hasClock || arrival.isAgreed || cluster.view.members.length === 1) return records;
+      if (!takesTime(records, timeMs) || arrival.isAgreed || cluster.view.members.length === 1) return records;
       try {
         const agreedMs = await arrivalAgreement.agree(tenant, arrivalTimes.keyOf(name, arrival), timeMs);
         arrivalTimes.noteAgreed(arrival, agreedMs);
@@ -290,10 +290,14 @@ function labelSetOf({ labels }: ArrivedProfile, sessionsPerSeriesMax: number): n
   return labelSetKey(foldSessions(labels, sessionsPerSeriesMax));
 }
 
-/** All records of a profile have its time. */
-function checkFloor([first]: readonly EncodedRecord[], floorMs: number): void {
-  if (first === undefined || first.timeMs >= floorMs) return;
-  throw refusal("not_in_ingestion_window", `the profile's time, ${first.timeMs} ms after 1970, lies below the tenant's floor, ${floorMs}: what is older was deleted, and no query would show it`);
+/** The records that queries would show. All records of a profile have its time, but a body of several may hold some that are older. */
+function aboveFloor(records: readonly EncodedRecord[], floorMs: number): { readonly records: readonly EncodedRecord[]; readonly refusal?: CodedError } {
+  const below = records.find(({ timeMs }) => timeMs < floorMs);
+  if (below === undefined) return { records };
+  return {
+    records: records.filter(({ timeMs }) => timeMs >= floorMs),
+    refusal: refusal("not_in_ingestion_window", `the profile's time, ${below.timeMs} ms after 1970, lies below the tenant's floor, ${floorMs}: what is older was deleted, and no query would show it`),
+  };
 }
 
 function named(profile: ArrivedProfile, error: unknown): CodedError {

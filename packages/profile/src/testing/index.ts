@@ -12,6 +12,7 @@ export type { OddRecording } from "./odd-recording.ts";
 export { recordView } from "./record-view.ts";
 export type { RecordSpec } from "./record-view.ts";
 export { checkOddExport } from "./check-odd-export.ts";
+export { otlpExport } from "./otlp-export.ts";
 export { oddExport } from "./odd-export.ts";
 export type { OddExport } from "./odd-export.ts";
 export { AGENT_TYPES, writeChunk } from "./jfr-writer.ts";
