@@ -129,11 +129,14 @@ export class Http2Sessions {
   #refuse({ session }: OpenSession, why: string): void {
     if (session.destroyed) return;
     this.#hooks.onRefused("http2_connection_refused", `a connection of HTTP/2 was closed: ${why}`);
-    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    session.destroy(NO_ERROR, constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 }
 
 function ignore(): void {}
+
+/** For `destroy` with a code alone. With undefined Node.js takes its own default, a code, and drops ours; its types do not have null. */
+const NO_ERROR = null as unknown as undefined;
 
 /** How often connections are checked. A flood lasts as long at most. */
 const TICK_MS = 1_000;

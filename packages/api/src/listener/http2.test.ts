@@ -286,6 +286,19 @@ describe("HTTP/2", () => {
       await closed;
       await watched.ended.reach(1);
     });
+    it("a client whose connection is closed for a flood is told to calm down", async () => {
+      await open({ push: () => new Promise(() => {}) });
+      const goneAway = new Promise((resolve) => client().on("goaway", resolve));
+      for (let index = 0; index < 300 && !session!.destroyed; index++) {
+        const stream = send({ ":path": "/ingest" }, "");
+        const closed = new Promise((resolve) => stream.once("close", resolve));
+        await new Promise((resolve) => setImmediate(resolve));
+        stream.close(constants.NGHTTP2_CANCEL);
+        await closed;
+      }
+      expect(await goneAway).to.equal(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    });
+
 
     it("a flood of continuations closes the connection", async () => {
       await open();
