@@ -103,7 +103,7 @@ export class Http2Sessions {
     });
     if (headers["expect"] === "100-continue") stream.additionalHeaders({ [constants.HTTP2_HEADER_STATUS]: constants.HTTP_STATUS_CONTINUE });
     const request = new Http2Request(stream, { headers, fields, socket: open.socket, onData: (sizeBytes) => open.credit.addData(sizeBytes) }, { clock: this.#clock });
-    this.#hooks.onRequest(request, new Http2Response(stream, { isHead: request.method === "HEAD", socket: open.socket }), open.connection);
+    this.#hooks.onRequest(request, new Http2Response(stream, { isHead: request.method === "HEAD", socket: open.socket }, { clock: this.#clock }), open.connection);
   }
 
   #takeReset(open: OpenSession): void {
