@@ -215,6 +215,18 @@ describe("a unary RPC", () => {
       }
     });
 
+    it("a query by GET ends at the time limit of its client", async () => {
+      const watched = new WatchedHandler((request) => new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason as Error))));
+      api = await openApi({ more: unaryRpc(PATH, watched.handler, { isQuery: true }) });
+      const get = (timeout: string): Promise<Response> => fetch(`${api.url}${PATH}?connect=v1&encoding=json&message=%7B%7D`, { headers: { "connect-timeout-ms": timeout } });
+      const reply = get("50");
+      await watched.begun.reach(1);
+      api.clock.advance(50);
+      await watched.ended.reach(1);
+      expect((await reply).status).to.equal(504);
+      expect((await get("soon")).status).to.equal(400);
+    });
+
     it("what is no query cannot be called by GET", async () => {
       api = await openApi({ more: unaryRpc(PATH, () => Promise.reject(invalidArgument("NEVER", "not reached"))) });
       const reply = await api.get(`${PATH}?connect=v1&encoding=json&message=%7B%7D`);
