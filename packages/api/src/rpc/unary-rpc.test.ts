@@ -109,7 +109,7 @@ describe("a unary RPC", () => {
     it("a method that does not exist is unimplemented", async () => {
       await open();
       const reply = await fetch(`${api.url}/test.v1.TestService/Nope`, { method: "POST", headers: { "content-type": "application/grpc-web" }, body: frame("x") });
-      expect(framesOf(Buffer.from(await reply.arrayBuffer())).trailers).to.equal("grpc-status: 12\r\ngrpc-message: 404 page not found\r\n");
+      expect(framesOf(Buffer.from(await reply.arrayBuffer())).trailers).to.equal("grpc-status: 12\r\ngrpc-message: this node has no such method: check the names of service and method, and the port\r\n");
     });
 
     it("a compressed message is decompressed, within the bound of the handler", async () => {
