@@ -36,8 +36,8 @@ interface ReflectionRequest {
 
 function answer(request: ReflectionRequest, { byName, bySymbol }: Descriptors): object {
   if (request.listServices !== undefined) {
-    const names = [...SERVICES.keys(), ...VERSIONS.map((version) => `grpc.reflection.${version}.ServerReflection`)];
-    return { listServicesResponse: { service: names.sort().map((name) => ({ name })) } };
+    // Without this service: tools ask for the files of all that is listed, and there is none of it.
+    return { listServicesResponse: { service: [...SERVICES.keys()].sort().map((name) => ({ name })) } };
   }
   const asked = request.fileByFilename ?? request.fileContainingSymbol;
   if (asked === undefined) return failed(UNIMPLEMENTED, "there are no extensions here: ask for a file, a symbol, or the list of services");

@@ -131,6 +131,15 @@ describe("inflated bodies", () => {
     expect(await codeOf(inflate(Buffer.from("no gzip at all"), open()))).to.equal("CONTENT_ENCODING_TORN");
   });
 
+  it("zeros behind a gzip are padding, and anything else is not", async () => {
+    for (const sizeBytes of [1000, 700_000]) {
+      const { open } = rig(16 * MIB);
+      const gzip = gzipSync(RANDOMISH.subarray(0, sizeBytes));
+      expect(Buffer.compare(await inflate(Buffer.concat([gzip, Buffer.alloc(100)]), open()), RANDOMISH.subarray(0, sizeBytes)), String(sizeBytes)).to.equal(0);
+      expect(await codeOf(inflate(Buffer.concat([gzip, Buffer.from([1, 0, 0, 0])]), open())), String(sizeBytes)).to.equal("CONTENT_ENCODING_TORN");
+    }
+  });
+
   it("a body whose client went away is not decompressed further", async () => {
     const { open } = rig(64 * MIB);
     let pieceCount = 0;

@@ -72,7 +72,7 @@ class GrpcStream implements StreamCall {
     response.writeHead(200, ["content-type", headers["content-type"] ?? "application/grpc", "grpc-accept-encoding", "gzip, identity"]);
     request.on("data", (chunk) => this.#take(chunk)).on("end", () => this.#complete());
     try {
-      const endAfter = (ms: number, reason: CodedError): void => void (this.#deadline = modules.clock.after(Math.min(ms, 2 ** 31 - 1), () => this.end(reason)));
+      const endAfter = (ms: number, reason: CodedError): void => void (this.#deadline = modules.clock.after(ms, () => this.end(reason)));
       applyGrpcTimeout({ headers: headers as Readonly<Record<string, string>>, endAfter }); // lists are for set-cookie only
     } catch (refusal) {
       this.end(refusal);

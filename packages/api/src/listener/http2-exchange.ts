@@ -122,13 +122,15 @@ export class Http2Response implements OutgoingResponse {
   /** Replies of other streams do not come before this one. */
   readonly socket: object;
   readonly #stream: ServerHttp2Stream;
+  readonly #clock: Clock;
   readonly #isHead: boolean;
   /** Written and not sent: headers without a body after them end the stream, and say so. */
   #head: OutgoingHttpHeaders | undefined;
   #trailers: Readonly<Record<string, string>> | undefined;
 
-  constructor(stream: ServerHttp2Stream, { isHead, socket }: { readonly isHead: boolean; readonly socket: Socket }) {
+  constructor(stream: ServerHttp2Stream, { isHead, socket }: { readonly isHead: boolean; readonly socket: Socket }, { clock }: { readonly clock: Clock }) {
     this.#stream = stream;
+    this.#clock = clock;
     this.#isHead = isHead;
     this.socket = socket;
   }
@@ -179,8 +181,7 @@ export class Http2Response implements OutgoingResponse {
       if (isEmpty) stream.end();
       else stream.end(bytes);
     }
-    // The client need not send the rest of its request (RFC 9113, 8.1). Node.js waits for the end of the reply first.
-    if (!stream.endAfterHeaders && !stream.readableEnded && this.#trailers === undefined) stream.close(constants.NGHTTP2_NO_ERROR);
+    if (this.#trailers === undefined) this.#leaveRest();
   }
 
   destroy(): void {
@@ -193,8 +194,20 @@ export class Http2Response implements OutgoingResponse {
     if (head === undefined || this.destroyed) return;
     this.#head = undefined;
     const hasTrailers = this.#trailers !== undefined;
-    if (hasTrailers) stream.once("wantTrailers", () => stream.sendTrailers({ ...this.#trailers }));
+    if (hasTrailers) stream.once("wantTrailers", () => this.#sendTrailers());
     stream.respond(head, { endStream, waitForTrailers: hasTrailers });
+  }
+
+  /** Node.js drops the trailers of a stream that is closed in the same turn of the event loop. */
+  #sendTrailers(): void {
+    this.#stream.sendTrailers({ ...this.#trailers });
+    void this.#clock.nextTurn().then(() => this.#leaveRest());
+  }
+
+  /** The client need not send the rest of its request (RFC 9113, 8.1). Node.js waits for the end of the reply first. */
+  #leaveRest(): void {
+    const stream = this.#stream;
+    if (!stream.endAfterHeaders && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
   }
 }
 

@@ -103,7 +103,7 @@ export class Http2Sessions {
     });
     if (headers["expect"] === "100-continue") stream.additionalHeaders({ [constants.HTTP2_HEADER_STATUS]: constants.HTTP_STATUS_CONTINUE });
     const request = new Http2Request(stream, { headers, fields, socket: open.socket, onData: (sizeBytes) => open.credit.addData(sizeBytes) }, { clock: this.#clock });
-    this.#hooks.onRequest(request, new Http2Response(stream, { isHead: request.method === "HEAD", socket: open.socket }), open.connection);
+    this.#hooks.onRequest(request, new Http2Response(stream, { isHead: request.method === "HEAD", socket: open.socket }, { clock: this.#clock }), open.connection);
   }
 
   #takeReset(open: OpenSession): void {
@@ -129,11 +129,14 @@ export class Http2Sessions {
   #refuse({ session }: OpenSession, why: string): void {
     if (session.destroyed) return;
     this.#hooks.onRefused("http2_connection_refused", `a connection of HTTP/2 was closed: ${why}`);
-    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    session.destroy(NO_ERROR, constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 }
 
 function ignore(): void {}
+
+/** For `destroy` with a code alone. With undefined Node.js takes its own default, a code, and drops ours; its types do not have null. */
+const NO_ERROR = null as unknown as undefined;
 
 /** How often connections are checked. A flood lasts as long at most. */
 const TICK_MS = 1_000;

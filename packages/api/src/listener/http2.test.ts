@@ -181,6 +181,16 @@ describe("HTTP/2", () => {
       expect((await replyOf(send({ ":path": "/-/healthy" }))).status).to.equal(200);
     });
 
+    it("trailers before the end of the requests end the stream, and the connection goes on", async () => {
+      await open();
+      const stream = client().request({ ":method": "POST", ":path": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "content-type": "application/grpc" });
+      const trailers = new Promise<IncomingHttpHeaders>((resolve) => stream.once("trailers", resolve));
+      stream.write(Buffer.from([2, 0, 0, 0, 0])); // flags that no message has; further ones may follow
+      expect(await replyOf(stream)).to.include({ status: 200, rstCode: constants.NGHTTP2_NO_ERROR });
+      expect((await trailers)["grpc-status"]).to.equal("3");
+      expect((await replyOf(send({ ":path": "/-/healthy" }))).status).to.equal(200);
+    });
+
     it("a body that does not arrive in time is 408", async () => {
       const watched = reading();
       await open({ push: watched.handler, limits: { bodyTimeoutMs: 1000 } });
@@ -275,6 +285,19 @@ describe("HTTP/2", () => {
         expect((await api.get("/-/healthy")).status).to.equal(200);
       });
     }
+
+    it("a client whose connection is closed for a flood is told to calm down", async () => {
+      await open({ push: () => new Promise(() => {}) });
+      const goneAway = new Promise((resolve) => client().on("goaway", resolve));
+      for (let index = 0; index < 300 && !session!.destroyed; index++) {
+        const stream = send({ ":path": "/ingest" }, "");
+        const closed = new Promise((resolve) => stream.once("close", resolve));
+        await new Promise((resolve) => setImmediate(resolve));
+        stream.close(constants.NGHTTP2_CANCEL);
+        await closed;
+      }
+      expect(await goneAway).to.equal(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    });
 
     it("a flood of empty data closes the connection", async () => {
       const watched = new WatchedHandler(async (request) => ({ status: 200, headers: {}, body: await request.body(1000) }));

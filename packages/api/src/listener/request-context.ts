@@ -134,8 +134,7 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
   }
 
   endAfter(timeoutMs: number, reason: CodedError): void {
-    // Timers take 31 bits of milliseconds. A longer limit, beyond three weeks, is not applied.
-    if (timeoutMs < 2 ** 31) this.#limit = this.#host.clock.after(timeoutMs, () => this.#abort(reason));
+    this.#limit = this.#host.clock.after(timeoutMs, () => this.#abort(reason));
   }
 
   async reserveReply(bytes: number): Promise<void> {

@@ -5,6 +5,7 @@
 import { promisify } from "node:util";
 import { createGunzip, createInflate, createInflateRaw, gunzip, gzip } from "node:zlib";
 import type { Gunzip, Inflate, InflateRaw, InputType, ZlibOptions } from "node:zlib";
+import { isGzip } from "@pyromesh/base";
 import { ZstdTorn } from "./zstd.ts";
 import { ZstdThread } from "./zstd-thread.ts";
 
@@ -75,8 +76,9 @@ function inPieces(stream: Gunzip | Inflate | InflateRaw, bytes: Uint8Array, onPi
       }
     });
     stream.on("end", () => {
-      // Bytes after the last member of a gzip are an error of zlib; those after deflate it leaves unread.
-      if (stream.bytesWritten < bytes.length) reject(new DeflateTrailing(`${bytes.length - stream.bytesWritten} bytes follow its end`));
+      // zlib leaves what follows a deflate stream unread. After a gzip it is an error of zlib, but for zeros, with which some tools pad a file. No deflate stream begins
+      // as a gzip does.
+      if (stream.bytesWritten < bytes.length && !isGzip(bytes)) reject(new DeflateTrailing(`${bytes.length - stream.bytesWritten} bytes follow its end`));
       else resolve();
     });
     stream.on("error", reject);

@@ -101,7 +101,7 @@ export function describeServices(): Descriptors {
   const byName = new Map<string, DescriptorFile>();
   const bySymbol = new Map<string, DescriptorFile>();
   for (const [packageName, own] of packages) {
-    const file = { name: FILE_BY_PACKAGE[packageName]!, bytes: encodeFile(packageName, own) }; // the test of this file has every package
+    const file = { name: FILE_BY_PACKAGE[packageName]!, bytes: encodeFile(packageName, own) }; // admin/reflection.test.ts has every package
     byName.set(file.name, file);
     for (const symbol of [...own.messages.keys(), ...own.enums.keys(), ...own.services, ...own.services.flatMap((service) => SERVICES.get(service)!.map((method) => `${service}.${method.name}`))]) bySymbol.set(symbol, file);
   }

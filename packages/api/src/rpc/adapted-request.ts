@@ -15,7 +15,7 @@ export class AdaptedRequest implements ApiRequest {
   constructor(request: ApiRequest, contentType: string, body: (sizeBytesMax: number) => Promise<Uint8Array>) {
     this.#request = request;
     this.body = body;
-    // The content encoding and the time limit of Connect do not apply: `body` decompresses, and the protocol has a time limit of its own.
+    // `body` decompresses, and the adapter applies the time limit of its protocol.
     const { "content-encoding": _, "connect-timeout-ms": __, ...headers } = request.headers;
     this.headers = { ...headers, "content-type": contentType };
   }

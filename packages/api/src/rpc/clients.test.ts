@@ -116,7 +116,7 @@ describe("clients of RPCs", () => {
       await open();
       const nowhere = grpc();
       const error = await new Promise<ServiceError | null>((resolve) => nowhere.makeUnaryRequest("/querier.v1.QuerierService/Nope", () => Buffer.alloc(0), (bytes) => bytes, {}, resolve));
-      expect([error?.code, error?.details]).to.deep.equal([status.UNIMPLEMENTED, "404 page not found"]);
+      expect([error?.code, error?.details]).to.deep.equal([status.UNIMPLEMENTED, "this node has no such method: check the names of service and method, and the port"]);
     });
 
     it("a stop lets running calls end", async () => {

@@ -4,7 +4,7 @@
  *   GET /querier.v1.QuerierService/LabelNames?connect=v1&encoding=json&message=%7B%7D[&base64=1][&compression=gzip]
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
-import { CONTENT_TYPE_UNKNOWN } from "../bodies/connect.ts";
+import { applyClientTimeout, CONTENT_TYPE_UNKNOWN } from "../bodies/connect.ts";
 import type { ApiReply, Handler } from "../ports/http.ts";
 import { AdaptedRequest, inflateMessage } from "./adapted-request.ts";
 
@@ -22,6 +22,7 @@ export function connectGetHandler(handler: Handler): Handler {
     const compression = query.get("compression") ?? "identity";
     if (compression !== "identity" && compression !== "gzip" && compression !== "") throw unknownCompression(compression);
     const bytes = query.get("base64") === "1" ? decodeUrlBase64(message) : Buffer.from(message);
+    applyClientTimeout(request);
     const isGzip = compression === "gzip" && bytes.length > 0;
     return handler(new AdaptedRequest(request, `application/${encoding}`, (sizeBytesMax) => (isGzip ? inflateMessage(bytes, sizeBytesMax, request) : Promise.resolve(bytes))));
   };

@@ -12,11 +12,11 @@ export interface GrpcStatus {
 export const GRPC_OK = 0;
 
 /** The status of a reply that is not 200. */
-export function grpcStatusOf({ status, error, body }: ApiReply): GrpcStatus {
+export function grpcStatusOf({ status, error }: ApiReply): GrpcStatus {
   if (error !== undefined) return { code: grpcCodeOf(kindOf(error)), message: publicMessageOf(error) };
-  const message = typeof body === "string" ? body.trim() : "";
   // The codes that gRPC's clients make of such an HTTP status: docs/http-grpc-status-mapping.md of gRPC.
-  return { code: status === 404 || status === 405 || status === 415 ? grpcCodeOf("unimplemented") : UNKNOWN, message: message === "" ? `the node answered with the HTTP status ${status}` : message };
+  if (status === 404 || status === 405) return { code: grpcCodeOf("unimplemented"), message: "this node has no such method: check the names of service and method, and the port" };
+  return { code: status === 415 ? grpcCodeOf("unimplemented") : UNKNOWN, message: `the node answered with the HTTP status ${status}` };
 }
 
 const UNKNOWN = 2;

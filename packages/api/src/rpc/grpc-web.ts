@@ -2,52 +2,38 @@
  * gRPC-Web: gRPC for browsers and proxies, which cannot read trailers. They are the last frame of the reply's body. In the form `text`,
  * request and reply are base64.
  */
-import type { ApiReply, ApiRequest, Envelope } from "../ports/http.ts";
+import type { ApiReply } from "../ports/http.ts";
 import { decodeBase64InPlace } from "./base64-body.ts";
-import { OK_STATUS, readGrpcRequest, replyHeaders, statusHeaders } from "./grpc.ts";
+import { messageEnvelope, OK_STATUS, readGrpcRequest, replyHeaders, statusHeaders } from "./grpc.ts";
 import type { GrpcForm } from "./grpc.ts";
-import { FLAG_COMPRESSED, FLAG_TRAILERS, FRAME_HEADER_BYTES, frameHeader, readOneMessage } from "./message-frame.ts";
+import { FLAG_TRAILERS, frameHeader } from "./message-frame.ts";
 import type { RpcProtocol } from "./protocol.ts";
 
-export class GrpcWebProtocol implements RpcProtocol {
-  readonly hasStreams = false;
-  readonly #form: GrpcForm;
-
-  constructor(form: GrpcForm) {
-    this.#form = form;
-  }
-
-  request(request: ApiRequest): ApiRequest {
-    return readGrpcRequest(request, this.#form, async (sizeBytesMax) => readOneMessage(await request.body(sizeBytesMax + FRAME_HEADER_BYTES)));
-  }
-
-  reply(reply: ApiReply): ApiReply {
-    const headers = replyHeaders(reply, this.#form);
-    if (reply.status === 200) return { ...reply, headers, envelope: OK_ENVELOPE };
-    return { status: 200, headers, body: trailersOf(reply) };
-  }
+export function grpcWebProtocol(form: GrpcForm): RpcProtocol {
+  return {
+    hasStreams: false,
+    request: (request) => readGrpcRequest(request, form, (frameBytesMax) => request.body(frameBytesMax)),
+    reply(reply) {
+      const headers = replyHeaders(reply, form);
+      if (reply.status === 200) return { ...reply, headers, envelope: OK_ENVELOPE };
+      return { status: 200, headers, body: trailersOf(reply) };
+    },
+  };
 }
 
-export class GrpcWebTextProtocol implements RpcProtocol {
-  readonly hasStreams = false;
-  readonly #form: GrpcForm;
-
-  constructor(form: GrpcForm) {
-    this.#form = form;
-  }
-
-  request(request: ApiRequest): ApiRequest {
-    return readGrpcRequest(request, this.#form, async (sizeBytesMax) => readOneMessage(decodeBase64InPlace(await request.body(base64BytesMax(sizeBytesMax + FRAME_HEADER_BYTES)))));
-  }
-
-  /** Messages are not compressed: they are for clients that can read text alone. */
-  reply(reply: ApiReply): ApiReply {
-    const headers = replyHeaders(reply, this.#form);
-    if (reply.status !== 200) return { status: 200, headers, body: base64(trailersOf(reply)) };
-    const message = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
-    // Padded one by one, as the protocol allows: a long message is not copied before it is encoded.
-    return { ...reply, headers, body: base64(frameHeader(message.length, 0)) + base64(message) + base64(OK_TRAILERS) };
-  }
+export function grpcWebTextProtocol(form: GrpcForm): RpcProtocol {
+  return {
+    hasStreams: false,
+    request: (request) => readGrpcRequest(request, form, async (frameBytesMax) => decodeBase64InPlace(await request.body(base64BytesMax(frameBytesMax)))),
+    /** Messages are not compressed: they are for clients that can read text alone. */
+    reply(reply) {
+      const headers = replyHeaders(reply, form);
+      if (reply.status !== 200) return { status: 200, headers, body: base64(trailersOf(reply)) };
+      const message = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
+      // Padded one by one, as the protocol allows: a long message is not copied before it is encoded.
+      return { ...reply, headers, body: base64(frameHeader(message.length, 0)) + base64(message) + base64(OK_TRAILERS) };
+    },
+  };
 }
 
 function base64(bytes: Uint8Array): string {
@@ -71,9 +57,4 @@ function trailersFrame(trailers: Readonly<Record<string, string>>): Uint8Array {
 }
 
 const OK_TRAILERS = trailersFrame(OK_STATUS);
-
-const OK_ENVELOPE: Envelope = {
-  before: (sizeBytes, isCompressed) => frameHeader(sizeBytes, isCompressed ? FLAG_COMPRESSED : 0),
-  after: OK_TRAILERS,
-  trailers: undefined,
-};
+const OK_ENVELOPE = messageEnvelope({ after: OK_TRAILERS, trailers: undefined });

@@ -10,7 +10,6 @@ import type { ApiReply, ApiRequest, Envelope } from "../ports/http.ts";
 import { applyGrpcTimeout } from "./grpc-timeout.ts";
 import { encodeGrpcMessage, grpcStatusOf, GRPC_OK } from "./grpc-status.ts";
 import { FLAG_COMPRESSED, FRAME_HEADER_BYTES, frameHeader, invalidFrame, readOneMessage } from "./message-frame.ts";
-import type { MessageFrame } from "./message-frame.ts";
 import type { RpcProtocol } from "./protocol.ts";
 import { AdaptedRequest, inflateMessage } from "./adapted-request.ts";
 
@@ -20,31 +19,25 @@ export interface GrpcForm {
   readonly codec: "json" | "proto";
 }
 
-export class GrpcProtocol implements RpcProtocol {
-  readonly hasStreams = true;
-  readonly #form: GrpcForm;
-
-  constructor(form: GrpcForm) {
-    this.#form = form;
-  }
-
-  request(request: ApiRequest): ApiRequest {
-    return readGrpcRequest(request, this.#form, async (sizeBytesMax) => readOneMessage(await request.body(sizeBytesMax + FRAME_HEADER_BYTES)));
-  }
-
-  reply(reply: ApiReply): ApiReply {
-    if (reply.status === 200) return { ...reply, headers: replyHeaders(reply, this.#form), envelope: OK_ENVELOPE };
-    return { status: 200, headers: { ...replyHeaders(reply, this.#form), ...statusHeaders(reply) }, body: "" };
-  }
+export function grpcProtocol(form: GrpcForm): RpcProtocol {
+  return {
+    hasStreams: true,
+    request: (request) => readGrpcRequest(request, form, (frameBytesMax) => request.body(frameBytesMax)),
+    reply(reply) {
+      const headers = replyHeaders(reply, form);
+      if (reply.status === 200) return { ...reply, headers, envelope: OK_ENVELOPE };
+      return { status: 200, headers: { ...headers, ...statusHeaders(reply) }, body: "" };
+    },
+  };
 }
 
-/** A request whose message `read` gives, in its frame. Throws GRPC_TIMEOUT_INVALID or GRPC_ENCODING_UNKNOWN. */
-export function readGrpcRequest(request: ApiRequest, { codec }: GrpcForm, read: (sizeBytesMax: number) => Promise<MessageFrame>): ApiRequest {
+/** A request whose message is in the one frame that `readFrame` gives. Throws GRPC_TIMEOUT_INVALID or GRPC_ENCODING_UNKNOWN. */
+export function readGrpcRequest(request: ApiRequest, { codec }: GrpcForm, readFrame: (frameBytesMax: number) => Promise<Uint8Array>): ApiRequest {
   const encoding = request.headers["grpc-encoding"] ?? "identity";
   if (encoding !== "identity" && encoding !== "gzip" && encoding !== "") throw unknownEncoding(encoding);
   applyGrpcTimeout(request);
   return new AdaptedRequest(request, `application/${codec}`, async (sizeBytesMax) => {
-    const { isCompressed, message } = await read(sizeBytesMax);
+    const { isCompressed, message } = readOneMessage(await readFrame(sizeBytesMax + FRAME_HEADER_BYTES));
     if (!isCompressed || message.length === 0) return message;
     if (encoding !== "gzip") throw invalidFrame("the message is marked as compressed, and grpc-encoding names no compression: send grpc-encoding: gzip");
     return inflateMessage(message, sizeBytesMax, request);
@@ -66,11 +59,12 @@ const TAKEN_ENCODINGS = "gzip, identity";
 
 export const OK_STATUS: Readonly<Record<string, string>> = { "grpc-status": String(GRPC_OK) };
 
-const OK_ENVELOPE: Envelope = {
-  before: (sizeBytes, isCompressed) => frameHeader(sizeBytes, isCompressed ? FLAG_COMPRESSED : 0),
-  after: new Uint8Array(0),
-  trailers: OK_STATUS,
-};
+const OK_ENVELOPE = messageEnvelope({ after: new Uint8Array(0), trailers: OK_STATUS });
+
+/** The frame of a reply's message, and what follows it. */
+export function messageEnvelope({ after, trailers }: Pick<Envelope, "after" | "trailers">): Envelope {
+  return { before: (sizeBytes, isCompressed) => frameHeader(sizeBytes, isCompressed ? FLAG_COMPRESSED : 0), after, trailers };
+}
 
 function unknownEncoding(encoding: string): CodedError {
   return new CodedError({

@@ -2,7 +2,7 @@
 import type { ApiReply, ApiRequest } from "../ports/http.ts";
 
 export interface RpcProtocol {
-  /** It has calls of several messages, too. */
+  /** It has calls of several messages, too, and trailers, for which it needs HTTP/2. */
   readonly hasStreams: boolean;
   /** The request as a handler of Connect sees it. Throws what the protocol refuses before the handler runs. */
   request(request: ApiRequest): ApiRequest;

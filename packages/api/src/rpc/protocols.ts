@@ -8,8 +8,8 @@
  *   application/grpc-web[-text][+proto|+json]           gRPC-Web: the trailers are a part of the body, which is base64 where it is `text`
  */
 import { CodedError } from "@pyromesh/base";
-import { GrpcProtocol } from "./grpc.ts";
-import { GrpcWebProtocol, GrpcWebTextProtocol } from "./grpc-web.ts";
+import { grpcProtocol } from "./grpc.ts";
+import { grpcWebProtocol, grpcWebTextProtocol } from "./grpc-web.ts";
 import type { RpcProtocol } from "./protocol.ts";
 
 /** Undefined: Connect, or a content type that a handler refuses. Throws GRPC_NEEDS_HTTP2. */
@@ -18,7 +18,7 @@ export function protocolOf(contentType: string | undefined, httpVersion: string 
   if (contentType === undefined || !/^application\/grpc/i.test(contentType)) return undefined;
   const type = contentType.split(";", 1)[0]!.trim().toLowerCase();
   const protocol = PROTOCOLS.get(type);
-  if (protocol instanceof GrpcProtocol && httpVersion !== "2.0") throw needsHttp2();
+  if (protocol?.hasStreams === true && httpVersion !== "2.0") throw needsHttp2();
   return protocol;
 }
 
@@ -27,9 +27,9 @@ const PROTOCOLS: ReadonlyMap<string, RpcProtocol> = new Map(
     const codec = suffix === "+json" ? "json" : "proto";
     const of = (name: string): { readonly contentType: string; readonly codec: "json" | "proto" } => ({ contentType: `application/${name}${suffix}`, codec });
     return [
-      [`application/grpc${suffix}`, new GrpcProtocol(of("grpc"))],
-      [`application/grpc-web${suffix}`, new GrpcWebProtocol(of("grpc-web"))],
-      [`application/grpc-web-text${suffix}`, new GrpcWebTextProtocol(of("grpc-web-text"))],
+      [`application/grpc${suffix}`, grpcProtocol(of("grpc"))],
+      [`application/grpc-web${suffix}`, grpcWebProtocol(of("grpc-web"))],
+      [`application/grpc-web-text${suffix}`, grpcWebTextProtocol(of("grpc-web-text"))],
     ];
   }),
 );

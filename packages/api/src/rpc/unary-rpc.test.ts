@@ -109,7 +109,7 @@ describe("a unary RPC", () => {
     it("a method that does not exist is unimplemented", async () => {
       await open();
       const reply = await fetch(`${api.url}/test.v1.TestService/Nope`, { method: "POST", headers: { "content-type": "application/grpc-web" }, body: frame("x") });
-      expect(framesOf(Buffer.from(await reply.arrayBuffer())).trailers).to.equal("grpc-status: 12\r\ngrpc-message: 404 page not found\r\n");
+      expect(framesOf(Buffer.from(await reply.arrayBuffer())).trailers).to.equal("grpc-status: 12\r\ngrpc-message: this node has no such method: check the names of service and method, and the port\r\n");
     });
 
     it("a compressed message is decompressed, within the bound of the handler", async () => {
@@ -213,6 +213,18 @@ describe("a unary RPC", () => {
       ] as const) {
         expect((await get(parameters))[0], JSON.stringify(parameters)).to.equal(status);
       }
+    });
+
+    it("a query by GET ends at the time limit of its client", async () => {
+      const watched = new WatchedHandler((request) => new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason as Error))));
+      api = await openApi({ more: unaryRpc(PATH, watched.handler, { isQuery: true }) });
+      const get = (timeout: string): Promise<Response> => fetch(`${api.url}${PATH}?connect=v1&encoding=json&message=%7B%7D`, { headers: { "connect-timeout-ms": timeout } });
+      const reply = get("50");
+      await watched.begun.reach(1);
+      api.clock.advance(50);
+      await watched.ended.reach(1);
+      expect((await reply).status).to.equal(504);
+      expect((await get("soon")).status).to.equal(400);
     });
 
     it("what is no query cannot be called by GET", async () => {
