@@ -93,6 +93,19 @@ describe("cluster holds", () => {
     expect(KEYS.map((key) => world.holdersOf(key)[0])).deep.equal(before);
   });
 
+  it("of a member that stops in order the targets are free at once", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const moved = KEYS.filter((key) => world.holdersOf(key)[0] === "a");
+    world.holds.get("a")!.giveBack();
+    world.holds.delete("a");
+    await world.pass(250);
+    world.cluster.stop("a");
+    for (const name of ["b", "c"]) world.cluster.of(name).updateMember("a", { state: "dead" });
+    await world.pass(HOLD_MS / 2);
+    for (const key of moved) expect(world.holdersOf(key)).deep.equal([world.holds.get("b")!.ownerOf(key)!.name]);
+  });
+
   it("a member that is cut off loses its holds, though it and some others still take it for the owner", async () => {
     const world = new World();
     await world.pass(20_000);

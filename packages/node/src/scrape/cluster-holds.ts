@@ -77,6 +77,12 @@ export class ClusterHolds implements TargetHolds {
     this.#wanted.clear();
   }
 
+  /** Stops, and tells the others that all targets are free. Whom this does not reach frees them when its grants end. Call it once nothing is scraped any more. */
+  giveBack(): void {
+    this.stop();
+    if (this.#hasAsked) void this.#askAll();
+  }
+
   want(keys: readonly string[]): void {
     this.#keys = keys;
     const wanted = new Map<string, Wanted>();
