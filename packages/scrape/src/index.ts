@@ -20,12 +20,9 @@ export { printPath, printProblem, readScrapeConfigs, scrapeConfigs } from "./con
 export type { ScrapeReading } from "./config/read-scrape-configs.ts";
 export type { ScrapeProblem } from "./config/group-reader.ts";
 export type { HttpFetch, HttpGet, HttpReply } from "./http/http-get.ts";
-export { compileRules } from "./relabel/relabel.ts";
-export type { Relabel, Relabelled } from "./relabel/relabel.ts";
 export type { RelabelAction, RelabelRule } from "./relabel/relabel-rule.ts";
 export { nodeHttp } from "./http/node-http.ts";
 export { nodeFiles, nodeResolver } from "./node-discovery.ts";
-export { readBody } from "./http/read-body.ts";
 export { targetSource } from "./targets/target-source.ts";
 export type { DiscoveryFiles, DroppedTarget, Resolver, ScrapeTarget, TargetModules, TargetProfile, TargetSource } from "./target.ts";
 export { ScrapeLoop } from "./loop/scrape-loop.ts";

@@ -18,6 +18,7 @@ export type PeerHandler = (from: PeerIdentity, body: Uint8Array, signal: AbortSi
 export interface PeerIdentity {
   readonly name: string;
   readonly storeId: string;
+  readonly bootId: string;
   /** The version of the peer protocol that both agreed on. */
   readonly protocol: number;
 }
@@ -214,7 +215,7 @@ export class PeerRequests implements LinkUser {
     try {
       const handler = method && this.#handlers.get(method);
       if (method === undefined || handler === undefined) throw new CodedError({ code: "PEER_METHOD_UNKNOWN", kind: "unimplemented", message: `this node does not answer ${method ?? "this method"}` });
-      const reply = await handler({ name: peer.name, storeId: peer.storeId, protocol: peer.protocol }, body, signal);
+      const reply = await handler({ name: peer.name, storeId: peer.storeId, bootId: peer.bootId, protocol: peer.protocol }, body, signal);
       const { bodyBytesMax } = this.#budget;
       if (reply.length > bodyBytesMax) throw new CodedError({ code: "PEER_BODY_TOO_LARGE", kind: "resource_exhausted", message: `the reply to ${method} of ${reply.length} bytes is longer than ${bodyBytesMax} bytes` });
       end("ok");

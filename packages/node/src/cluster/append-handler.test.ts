@@ -13,7 +13,7 @@ import type { PeerIdentity } from "./ports.ts";
 class World {
   readonly world: FakeClusterWorld = new FakeClusterWorld(["a", "b", "c"], { clock: new ManualClock() });
   readonly self: FakeCluster = this.world.of("b");
-  readonly from: PeerIdentity = { name: "a", storeId: this.world.storeIdOf("a"), protocol: 1 };
+  readonly from: PeerIdentity = { name: "a", storeId: this.world.storeIdOf("a"), bootId: "boot", protocol: 1 };
   readonly metrics: Metrics = new Metrics();
   readonly kept: EncodedRecord[] = [];
   /** What the head does before it has synced a record. */

@@ -1,10 +1,12 @@
 /**
  * A member asks the others for holds on targets (`scrape`, PROTOCOL.md).
  *
- *   request   | count | count x target u64 |                 all that the member wants to hold; what it held before and is not among them is free
+ *   request   | serial | count | count x target u64 |        all that the member wants to hold; what it held before and is not among them is free
  *   answer    | store id, 16 bytes | digest, 16 bytes | granted, one bit a target, the first in the lowest bit |
  *
- * A count is a uvarint. A target is the first 64 bits of the SHA-256 of its key. The store id and the digest are those of who answers. What a later version
+ * A serial rises with each request of a process: requests are read out of order where a link was replaced, and only the newest says what the member wants.
+ *
+ * Serial and count are uvarints. A target is the first 64 bits of the SHA-256 of its key. The store id and the digest are those of who answers. What a later version
  * writes behind these is left unread.
  */
 import { hash } from "node:crypto";
@@ -18,6 +20,11 @@ const ID_BYTES = 16;
 
 export type TargetNumber = bigint;
 
+export interface HoldRequest {
+  readonly serial: number;
+  readonly targets: readonly TargetNumber[];
+}
+
 export interface HoldAnswer {
   readonly storeId: StoreId;
   readonly digest: string;
@@ -29,18 +36,19 @@ export function targetNumberOf(key: string): TargetNumber {
   return Buffer.from(hash("sha256", key, "hex").slice(0, 16), "hex").readBigUInt64LE();
 }
 
-export function encodeHoldRequest(targets: readonly TargetNumber[]): Uint8Array {
-  const writer = new ByteWriter(8 + targets.length * 8).uvarint(targets.length);
+export function encodeHoldRequest({ serial, targets }: HoldRequest): Uint8Array {
+  const writer = new ByteWriter(16 + targets.length * 8).uvarint(serial).uvarint(targets.length);
   for (const target of targets) writer.u64(target);
   return writer.finish();
 }
 
 /** Throws PEER_MALFORMED. */
-export function decodeHoldRequest(bytes: Uint8Array): readonly TargetNumber[] {
+export function decodeHoldRequest(bytes: Uint8Array): HoldRequest {
   return read(bytes, "a request for holds", (reader) => {
+    const serial = reader.uvarint();
     const count = reader.uvarint();
     if (count > HOLDS_MAX) reader.fail(`at most ${HOLDS_MAX} targets`, `${count}`);
-    return Array.from({ length: count }, () => reader.u64());
+    return { serial, targets: Array.from({ length: count }, () => reader.u64()) };
   });
 }
 

@@ -71,6 +71,8 @@ export type PeerHandler = (from: PeerIdentity, body: Uint8Array, signal: AbortSi
 export interface PeerIdentity {
   readonly name: string;
   readonly storeId: StoreId;
+  /** Of its process. */
+  readonly bootId: string;
   /** The version of the peer protocol that both agreed on. */
   readonly protocol: number;
 }

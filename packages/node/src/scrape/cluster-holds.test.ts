@@ -12,6 +12,7 @@ class World {
   readonly clock = new ManualClock();
   readonly cluster: FakeClusterWorld;
   readonly holds = new Map<string, ClusterHolds>();
+  #startCount = 0;
 
   constructor(readonly names: readonly string[] = ["a", "b", "c"]) {
     this.cluster = new FakeClusterWorld(names, { clock: this.clock });
@@ -20,6 +21,7 @@ class World {
 
   /** Also again, after a crash: it knows nothing of before. */
   startMember(name: string): void {
+    this.cluster.updateMember(name, { bootId: `process ${++this.#startCount}` });
     const holds = new ClusterHolds({ cluster: this.cluster.of(name), clock: this.clock, logger: silentLogger });
     this.holds.set(name, holds);
     holds.want(KEYS);
@@ -29,6 +31,13 @@ class World {
     this.holds.get(name)!.stop();
     this.holds.delete(name);
     this.cluster.stop(name);
+  }
+
+  /** It has forgotten what it granted. */
+  restart(name: string): void {
+    if (this.holds.has(name)) this.crash(name);
+    this.cluster.resume(name);
+    this.startMember(name);
   }
 
   /** Other members, or one of them, see it so. */
@@ -82,6 +91,19 @@ describe("cluster holds", () => {
     world.startMember("a");
     await world.pass(20_000);
     expect(KEYS.map((key) => world.holdersOf(key)[0])).deep.equal(before);
+  });
+
+  it("of a member that stops in order the targets are free at once", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const moved = KEYS.filter((key) => world.holdersOf(key)[0] === "a");
+    world.holds.get("a")!.giveBack();
+    world.holds.delete("a");
+    await world.pass(250);
+    world.cluster.stop("a");
+    for (const name of ["b", "c"]) world.cluster.of(name).updateMember("a", { state: "dead" });
+    await world.pass(HOLD_MS / 2);
+    for (const key of moved) expect(world.holdersOf(key)).deep.equal([world.holds.get("b")!.ownerOf(key)!.name]);
   });
 
   it("a member that is cut off loses its holds, though it and some others still take it for the owner", async () => {
@@ -155,30 +177,85 @@ describe("cluster holds", () => {
     for (const key of KEYS) expect(holds.holdOf(key)).equal(undefined);
   });
 
-  it("never two at once, whatever is cut, slow, crashed or seen otherwise; and in the end one", async () => {
+  for (const sender of ["the same process", "the process before"]) {
+    it(`a request of ${sender} that is read after a newer one frees nothing`, async () => {
+      const world = new World();
+      await world.pass(20_000);
+      const key = KEYS.find((each) => world.holdersOf(each)[0] === "a")!;
+      let isLate = true;
+      let sentCount = 0;
+      let arrivedCount = 0;
+      world.cluster.onRequest = async (from) => {
+        if (from !== "a" || !isLate) return;
+        sentCount++;
+        await world.clock.sleep(8_000);
+        arrivedCount++;
+      };
+      world.holds.get("a")!.want(KEYS.filter((each) => each !== key));
+      while (sentCount < 2) await world.pass(250);
+      isLate = false;
+      if (sender === "the same process") world.holds.get("a")!.want(KEYS);
+      else world.restart("a");
+      while (arrivedCount < 2) await world.pass(250);
+      expect(world.holdersOf(key)).deep.equal(["a"]);
+      // Its hold is of the last requests, and from now on the two others take over what it had.
+      for (const name of ["b", "c"]) world.cluster.of(name).updateMember("a", { state: "dead" });
+      await world.pass(6_000);
+      expect(world.holdersOf(key), "whoever had it may hold it still").deep.equal(["a"]);
+      await world.pass(10_000);
+      expect(world.holdersOf(key)).deep.equal([world.holds.get("b")!.ownerOf(key)!.name]);
+    });
+  }
+
+  it("never two at once, whatever is cut, slow, overtaken, crashed or seen otherwise; and in the end one", async () => {
     for (let seed = 1; seed <= 6; seed++) {
       const random = seededRandom(seed);
       const world = new World(["a", "b", "c", "d", "e"].slice(0, 3 + (seed % 3)));
       let answerDelayMs = 0;
+      let late: { readonly name: string; readonly ms: number } | undefined;
+      // It arrives, whether or not somebody still waits for the answer.
+      world.cluster.onRequest = (from) => (from === late?.name ? world.clock.sleep(late.ms * (0.5 + random.float())) : undefined);
       world.cluster.onAnswer = () => (answerDelayMs === 0 ? undefined : world.clock.sleep(random.float() * answerDelayMs));
       await world.pass(15_000);
       for (let step = 0; step < 60; step++) {
         answerDelayMs = random.float() < 0.3 ? 3_000 : 0;
-        disturb(world, random);
+        if (random.float() < 0.3) {
+          // What it sends now is overtaken by what it sends when it wants all again, or has been started again; then nothing of it comes in time, and others take it for dead.
+          const name = world.names[Math.floor(random.float() * world.names.length)]!;
+          late = undefined;
+          settle(world);
+          await world.pass(random.float() * 20_000);
+          late = { name, ms: 7_000 };
+          world.holds.get(name)?.want(KEYS.filter(() => random.float() < 0.5));
+          await world.pass(4_000);
+          late = undefined;
+          if (random.float() < 0.5) world.restart(name);
+          else world.holds.get(name)?.want(KEYS);
+          await world.pass(3_000);
+          late = { name, ms: 30_000 };
+          await world.pass(4_000);
+          for (const other of world.names) if (other !== name && random.float() < 0.8) world.cluster.of(other).updateMember(name, { state: "dead" });
+        } else disturb(world, random);
         await world.pass(250 * (1 + Math.floor(random.float() * 16)));
       }
       answerDelayMs = 0;
-      world.cluster.heal();
-      for (const name of world.names) {
-        if (world.holds.has(name)) world.holds.get(name)!.want(KEYS);
-        else world.startMember(name);
-        world.see(name, "active");
-      }
+      late = undefined;
+      settle(world);
       await world.pass(40_000);
       for (const key of KEYS) expect(world.holdersOf(key).length, `seed ${seed}, ${key}`).equal(1);
     }
   }).timeout(60_000);
 });
+
+/** All run, reach each other, and want all. */
+function settle(world: World): void {
+  world.cluster.heal();
+  for (const name of world.names) {
+    if (world.holds.has(name)) world.holds.get(name)!.want(KEYS);
+    else world.startMember(name);
+    world.see(name, "active");
+  }
+}
 
 function disturb(world: World, random: Random): void {
   const any = (): string => world.names[Math.floor(random.float() * world.names.length)]!;
@@ -191,14 +268,7 @@ function disturb(world: World, random: Random): void {
   else if (what === 4 && one !== other) world.cluster.of(one).updateMember(other, { state: random.float() < 0.5 ? "dead" : "active" });
   else if (what === 5) {
     if (world.holds.has(one)) world.crash(one);
-    else {
-      world.cluster.resume(one);
-      world.startMember(one);
-    }
-  } else if (what >= 7 && world.holds.has(one)) {
-    // Started again at once: it has forgotten what it granted.
-    world.crash(one);
-    world.cluster.resume(one);
-    world.startMember(one);
-  } else if (what === 6) world.holds.get(one)?.want(KEYS.filter(() => random.float() < 0.7));
+    else world.restart(one);
+  } else if (what >= 7 && world.holds.has(one)) world.restart(one);
+  else if (what === 6) world.holds.get(one)?.want(KEYS.filter(() => random.float() < 0.7));
 }

@@ -9,6 +9,8 @@
  *   - two members never hold one target: their majorities have a member in common, which grants to one store at a time (hold-grants.ts). Who answers says what it
  *     knows of the members, and is counted when this node knows the same: so majorities are of the same members, but for changes that a majority does not know yet;
  *   - a target that this node does not want any more is not held any more at once, before anybody is told;
+ *   - who grants follows the newest request of a store: of its process that this node knows now, the one with the highest serial. A link may be replaced, and
+ *     what was sent on it be read after what was sent later;
  *   - an answer counts for targets that were wanted without a break since its request was sent. Who was told that one is free may have granted it to another.
  *
  * Bounds: HOLDS_MAX targets. One round at a time, a request a member, ended after ROUND_MS.
@@ -19,7 +21,7 @@ import type { Member, StoreId } from "@pyromesh/ring";
 import { TargetOwners } from "@pyromesh/scrape";
 import type { HoldOwner, TargetHold, TargetHolds } from "@pyromesh/scrape";
 import { decodeHoldAnswer, decodeHoldRequest, encodeHoldAnswer, encodeHoldRequest, HOLDS_MAX, targetNumberOf } from "../cluster/hold-message.ts";
-import type { HoldAnswer, TargetNumber } from "../cluster/hold-message.ts";
+import type { HoldAnswer, HoldRequest, TargetNumber } from "../cluster/hold-message.ts";
 import type { Cluster } from "../cluster/ports.ts";
 import { HOLD_MS, HoldGrants } from "./hold-grants.ts";
 
@@ -49,6 +51,8 @@ export class ClusterHolds implements TargetHolds {
   #owners = new Map<string, HoldOwner | undefined>();
   #candidates: readonly Member[] = [];
   #byScore = new TargetOwners([]);
+  /** Of the last request. */
+  #serial = 0;
   /** Others may have granted something to this store. */
   #hasAsked = false;
   #timer: Timer | undefined;
@@ -61,7 +65,7 @@ export class ClusterHolds implements TargetHolds {
     const { cluster, clock } = modules;
     this.#modules = modules;
     this.#grants = new HoldGrants(clock.monotonicMs());
-    cluster.peers.handle("scrape", ({ storeId }, body) => Promise.resolve(encodeHoldAnswer(this.#answer(storeId, decodeHoldRequest(body)))));
+    cluster.peers.handle("scrape", (from, body) => Promise.resolve(encodeHoldAnswer(this.#answer(from, decodeHoldRequest(body)))));
     this.#endListening = cluster.onChange(() => this.#onView());
     this.#onView();
   }
@@ -71,6 +75,12 @@ export class ClusterHolds implements TargetHolds {
     this.#endListening();
     this.#timer?.cancel();
     this.#wanted.clear();
+  }
+
+  /** Stops, and tells the others that all targets are free. Whom this does not reach frees them when its grants end. Call it once nothing is scraped any more. */
+  giveBack(): void {
+    this.stop();
+    if (this.#hasAsked) void this.#askAll();
   }
 
   want(keys: readonly string[]): void {
@@ -115,13 +125,14 @@ export class ClusterHolds implements TargetHolds {
 
   // --- as one who grants --------------------------------------------------------------------------------------------
 
-  #answer(storeId: StoreId, targets: readonly TargetNumber[]): HoldAnswer {
+  #answer({ storeId, bootId }: Pick<Member, "storeId" | "bootId">, { serial, targets }: HoldRequest): HoldAnswer {
     const { clock, cluster } = this.#modules;
     const { digest, members, self } = cluster.view;
     // Who is not active, as this node sees it, is granted nothing new. What it was granted before stays until it ends: it may count on it.
-    const isActive = members.some((member) => member.storeId === storeId && member.state === "active");
+    // Of its processes only the one in its entry is listened to, which incarnations order: so nothing that an earlier one sent comes after a request of the next.
+    const isActive = members.some((member) => member.storeId === storeId && member.bootId === bootId && member.state === "active");
     const mayGrant = isActive && self.state !== "joining";
-    return { storeId: self.storeId, digest, granted: mayGrant ? this.#grants.grant(storeId, targets, clock.monotonicMs()) : targets.map(() => false) };
+    return { storeId: self.storeId, digest, granted: mayGrant ? this.#grants.grant({ storeId, bootId, serial }, targets, clock.monotonicMs()) : targets.map(() => false) };
   }
 
   // --- as one who holds ---------------------------------------------------------------------------------------------
@@ -143,6 +154,7 @@ export class ClusterHolds implements TargetHolds {
     const { clock, cluster, logger } = this.#modules;
     const asked = [...this.#wanted];
     const targets = asked.map(([, { number }]) => number);
+    const request: HoldRequest = { serial: ++this.#serial, targets };
     const sentMs = clock.monotonicMs();
     const granted: (readonly [StoreId, readonly boolean[]])[] = [];
     const { members, self } = cluster.view;
@@ -150,8 +162,8 @@ export class ClusterHolds implements TargetHolds {
       granted.push([storeId, bits]);
       this.#hold(asked, granted, sentMs);
     };
-    take(this.#answer(self.storeId, targets));
-    const body = encodeHoldRequest(targets);
+    take(this.#answer(self, request));
+    const body = encodeHoldRequest(request);
     const others = members.filter(({ name, state }) => name !== self.name && state !== "joining" && state !== "dead");
     await Promise.all(
       others.map(async ({ name }) => {

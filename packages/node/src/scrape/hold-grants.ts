@@ -2,9 +2,9 @@
  * What one member has granted: for each target the store that holds it, and until when. Pure.
  *
  * What must stay true: a member grants a target to one store at a time, and to another one only when what it granted before has ended, by its own clock, or was
- * given back. A process that has just started does not know what the one before it granted, so it grants nothing for as long as a grant lasts.
+ * given back. Only the newest request of a store says what it gives back: one that was overtaken, behind a link that was replaced, changes nothing. A process that has just started does not know what the one before it granted, so it grants nothing for as long as a grant lasts.
  *
- * Bounded: GRANTS_MAX targets. Beyond it nothing new is granted, until others end.
+ * Bounded: GRANTS_MAX targets. Beyond it nothing new is granted, until others end. Of a store nothing is kept once all that it was granted must have ended.
  */
 import type { StoreId } from "@pyromesh/ring";
 import type { TargetNumber } from "../cluster/hold-message.ts";
@@ -16,6 +16,19 @@ export const GRANT_MS: number = HOLD_MS * 1.05;
 
 const GRANTS_MAX = 1_000_000;
 
+/** Who asks. */
+export interface Asking {
+  readonly storeId: StoreId;
+  /** The process. A caller passes on requests of none that was replaced: with another one, serials begin again. */
+  readonly bootId: string;
+  readonly serial: number;
+}
+
+interface Asked extends Asking {
+  readonly atMs: number;
+  readonly granted: ReadonlySet<TargetNumber>;
+}
+
 interface Grant {
   readonly storeId: StoreId;
   readonly untilMs: number;
@@ -23,7 +36,8 @@ interface Grant {
 
 export class HoldGrants {
   readonly #grants = new Map<TargetNumber, Grant>();
-  readonly #byStore = new Map<StoreId, ReadonlySet<TargetNumber>>();
+  /** By store: its newest request. Needed for as long as a grant lasts: an older one could free nothing else that the store counts on. */
+  readonly #newest = new Map<StoreId, Asked>();
   readonly #startedMs: number;
 
   /** Times are of the monotonic clock. */
@@ -32,13 +46,15 @@ export class HoldGrants {
   }
 
   /** `wanted`: all that the store wants to hold now. What it held besides is free. */
-  grant(storeId: StoreId, wanted: readonly TargetNumber[], nowMs: number): boolean[] {
-    this.#free(storeId, new Set(wanted));
-    if (nowMs - this.#startedMs < GRANT_MS) return wanted.map(() => false);
-    const granted = wanted.map((target) => this.#grant(storeId, target, nowMs));
-    const held = new Set(wanted.filter((_, index) => granted[index]));
-    if (held.size > 0) this.#byStore.set(storeId, held);
-    return granted;
+  grant({ storeId, bootId, serial }: Asking, wanted: readonly TargetNumber[], nowMs: number): boolean[] {
+    const newest = this.#newest.get(storeId);
+    if (newest === undefined) this.#forgetStores(nowMs);
+    else if (newest.bootId === bootId && newest.serial >= serial) return wanted.map(() => false);
+    else this.#free(newest, new Set(wanted));
+    const mayGrant = nowMs - this.#startedMs >= GRANT_MS;
+    const isGranted = wanted.map((target) => mayGrant && this.#grant(storeId, target, nowMs));
+    this.#newest.set(storeId, { storeId, bootId, serial, atMs: nowMs, granted: new Set(wanted.filter((_, index) => isGranted[index])) });
+    return isGranted;
   }
 
   #grant(storeId: StoreId, target: TargetNumber, nowMs: number): boolean {
@@ -49,15 +65,15 @@ export class HoldGrants {
     return true;
   }
 
-  #free(storeId: StoreId, wanted: ReadonlySet<TargetNumber>): void {
-    for (const target of this.#byStore.get(storeId) ?? []) {
-      if (!wanted.has(target) && this.#grants.get(target)?.storeId === storeId) this.#grants.delete(target);
-    }
-    this.#byStore.delete(storeId);
+  #free({ storeId, granted }: Asked, wanted: ReadonlySet<TargetNumber>): void {
+    for (const target of granted) if (!wanted.has(target) && this.#grants.get(target)?.storeId === storeId) this.#grants.delete(target);
+  }
+
+  #forgetStores(nowMs: number): void {
+    for (const [storeId, { atMs }] of this.#newest) if (nowMs - atMs >= GRANT_MS) this.#newest.delete(storeId);
   }
 
   #dropEnded(nowMs: number): void {
     for (const [target, { untilMs }] of this.#grants) if (untilMs <= nowMs) this.#grants.delete(target);
-    for (const [storeId, held] of this.#byStore) if (![...held].some((target) => this.#grants.get(target)?.storeId === storeId)) this.#byStore.delete(storeId);
   }
 }

@@ -46,7 +46,7 @@ export class Scraping implements ScrapeAdmin {
 
   stop(): void {
     this.#loop?.stop();
-    this.#holds?.stop();
+    this.#holds?.giveBack();
   }
 
   targets(): ScrapedTargets {

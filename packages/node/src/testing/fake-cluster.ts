@@ -29,7 +29,7 @@ export class FakeClusterWorld {
   readonly #cut = new Set<string>();
   readonly #delays = new Map<string, number>();
   readonly #stopped = new Set<string>();
-  /** Called before a request is passed on. A rejection is the request's; it may wait. */
+  /** Called before a request is passed on. A rejection is the request's; it may wait, also until nobody waits for the answer any more: then the request arrives late. */
   onRequest: (from: string, to: string, method: PeerMethod, body: Uint8Array) => Promise<void> | void = () => {};
   /** The same for an answer: a rejection loses it, although the peer did what was asked. */
   onAnswer: (from: string, to: string, method: PeerMethod, body: Uint8Array) => Promise<void> | void = () => {};
@@ -127,7 +127,8 @@ export class FakeClusterWorld {
   }
 
   async #pass(from: FakeCluster, to: string, method: PeerMethod, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    const name = from.view.self.name;
+    // As it was when the request was sent: it may arrive when the member has been started again.
+    const { name, storeId, bootId } = from.view.self;
     const way = `${name} ${to}`;
     await this.onRequest(name, to, method, body);
     const delayMs = this.#delays.get(way) ?? 0;
@@ -137,8 +138,7 @@ export class FakeClusterWorld {
     if (target === undefined || this.#cut.has(way)) throw unavailable("PEER_UNREACHABLE", `there is no link to ${to}`);
     const handler = target.handlerOf(method);
     if (handler === undefined) throw new CodedError({ code: "PEER_METHOD_UNKNOWN", kind: "unimplemented", message: `${to} knows no ${method}` });
-    const { storeId } = from.view.self;
-    const answer = Uint8Array.from(await handler({ name, storeId, protocol: 1 }, body, signal));
+    const answer = Uint8Array.from(await handler({ name, storeId, bootId, protocol: 1 }, body, signal));
     if (this.#cut.has(`${to} ${name}`)) throw unavailable("PEER_UNREACHABLE", `the link to ${to} closed`);
     await this.onAnswer(to, name, method, answer);
     return answer;

@@ -16,7 +16,7 @@ export interface AnswerMemory {
 export async function scrapeAnswer(target: ScrapeTarget, signal: AbortSignal, { fetch, memory }: { readonly fetch: HttpFetch; readonly memory: AnswerMemory }): Promise<Uint8Array> {
   const { job, url } = target;
   // A pprof is gzip already: packed once more it would be unpacked twice.
-  const headers = { accept: "application/octet-stream, */*;q=0.1", "accept-encoding": "identity", "user-agent": "pyromesh-scrape", "x-scrape-timeout-seconds": String(target.timeoutMs / 1000) };
+  const headers = { accept: "application/octet-stream, */*;q=0.1", "accept-encoding": "identity", "x-scrape-timeout-seconds": String(target.timeoutMs / 1000) };
   const reply = await fetch({ url, headers, settings: job.http, signal });
   if (reply.status !== 200) throw failed(`the program answered with status ${reply.status}${await firstWords(reply.body)}`);
   const encoding = reply.headers["content-encoding"] ?? "identity";
