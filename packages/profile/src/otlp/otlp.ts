@@ -9,7 +9,7 @@
 import { CodedError } from "@pyromesh/base";
 import type { Label } from "../labels/labels.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
-import { refusal } from "../labels/refusal.ts";
+import { namedRefusal, refusal } from "../labels/refusal.ts";
 import { attributesOf, TableAttributes } from "./attributes.ts";
 import { readTables } from "./export-tables.ts";
 import type { ExportTables } from "./export-tables.ts";
@@ -135,7 +135,7 @@ class ExportReading {
       if (!(thrown instanceof CodedError)) throw thrown;
       this.#pprofBytes += this.#writer.writtenBytes;
       this.#seriesCount++; // what is refused is kept, too: an export could have millions of empty profiles
-      this.refused.push(named(name, thrown));
+      this.refused.push(namedRefusal(name, thrown));
       made.length = 0;
     }
     if (this.#seriesCount > SERIES_MAX) throw refusal("profile_size_limit", `the export has more than ${SERIES_MAX} profiles, those of each service counted by themselves: send fewer at once`);
@@ -186,8 +186,4 @@ function servicesOf(tables: ExportTables, attributes: TableAttributes): Readonly
     if (key === SERVICE_ATTRIBUTE && text !== "") services.set(i, text);
   }
   return services;
-}
-
-function named(name: string, error: CodedError): CodedError {
-  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
 }
