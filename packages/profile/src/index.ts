@@ -84,7 +84,7 @@ export { verifiedRecord } from "./record/record-check.ts";
 export { decodeRecord, RecordDecoder } from "./record/record-decode.ts";
 export type { DecodedRecord } from "./record/record-decode.ts";
 export type { RecordUse } from "./record/record-encode.ts";
-export { refusal } from "./labels/refusal.ts";
+export { namedRefusal, refusal } from "./labels/refusal.ts";
 export type { DiscardReason } from "./labels/refusal.ts";
 export { UNKNOWN_SERVICE } from "./labels/relabel.ts";
 export { parseUuid } from "./labels/uuid.ts";

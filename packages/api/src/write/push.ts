@@ -9,7 +9,7 @@
  */
 import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf, Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { parseUuid } from "@pyromesh/profile";
+import { namedRefusal, parseUuid } from "@pyromesh/profile";
 import { CONTENT_TYPE_UNKNOWN, codecOf, applyClientTimeout } from "../bodies/connect.ts";
 import type { Codec } from "../bodies/connect.ts";
 import { CODINGS_ACCEPTED, contentCodingOf } from "../ports/content-coding.ts";
@@ -97,7 +97,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
     if (problem !== undefined) {
       isRateLimited ||= problem.code === "RATE_LIMITED";
       modules.discards.add(tenant, problem, sizeBytes);
-      refused.push(named(describeProfile(profile), problem));
+      refused.push(namedRefusal(describeProfile(profile), problem));
       continue;
     }
     // The key belongs to the request. With the profile's position in the request it tells equal profiles apart and recognises each one in
@@ -344,8 +344,4 @@ function retryAfterOf(refused: readonly unknown[], waitSeconds: number): Readonl
     if (typeof seconds === "number") retryAfterSeconds = Math.max(retryAfterSeconds, seconds);
   }
   return retryAfterSeconds > 0 ? { retryAfterSeconds } : {};
-}
-
-function named(name: string, error: CodedError): CodedError {
-  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
 }

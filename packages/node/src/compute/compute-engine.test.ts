@@ -5,6 +5,8 @@ import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, pprofO
 import { expect } from "chai";
 import type { BuiltDataset, EncodeTask } from "./compute.ts";
 import { ComputeEngine } from "./compute-engine.ts";
+import { OTLP_JSON, otlpJson } from "../testing/otlp-json.ts";
+import type { ExportedProfile } from "../testing/otlp-json.ts";
 import { packPush, unpackPush } from "./worker-protocol.ts";
 
 const NOW_MS = 1_700_000_000_000;
@@ -63,6 +65,38 @@ describe("compute engine: text", () => {
     expect(encode(task(gzipSync("main;work 3\n")))[0]!.identity).deep.equal(encode(task("main;work 3\n"))[0]!.identity);
     const settings = { ...SETTINGS, profileSizeBytesMax: 40 };
     expect(codeOf(() => encode(task("main;work 3\n", { settings })))).equal("PROFILE_TOO_LARGE");
+  });
+});
+
+describe("compute engine: a body of several profiles of which some are refused", () => {
+  const room = (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes);
+  const open = (): ComputeEngine => new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
+  const exported = (...profiles: readonly ExportedProfile[]): EncodeTask => task(otlpJson(...profiles), { labels: [], format: OTLP_JSON });
+
+  it("the others are encoded, each refusal says which it is of, and the refused leave no row", () => {
+    const engine = open();
+    const { records, rows, refused } = engine.encode(exported({ service: "kept" }, { service: "dangling", stack: 9 }, { service: "early", timeMs: 1 }, { service: "also-kept" }), room);
+    expect(records.map(({ service }) => service)).deep.equal(["kept", "also-kept"]);
+    expect(refused!.map(({ code, message }) => `${code} ${message.replace(/:.*/s, "")}`)).deep.equal(["PROFILE_MALFORMED resource_profiles[1].scope_profiles[0].profiles[0]", "PROFILE_OUTSIDE_WINDOW resource_profiles[2].scope_profiles[0].profiles[0]"]);
+    engine.insertRows(1, rows);
+    expect(engine.datasetCount).equal(2);
+  });
+
+  it("whose profiles are all refused is refused, by the reader or by what they are, with the sentences of twenty", () => {
+    const engine = open();
+    const thrown = (...profiles: readonly ExportedProfile[]): CodedError => {
+      try {
+        engine.encode(exported(...profiles), room);
+      } catch (error) {
+        return error as CodedError;
+      }
+      throw new Error("it was taken");
+    };
+    expect(thrown({ service: "a", stack: 9 }).message).match(/^resource_profiles\[0\].*it refers to stack 9/);
+    expect(thrown({ service: "a", timeMs: 1 }).code).equal("PROFILE_OUTSIDE_WINDOW");
+    expect(thrown({ service: "a", stack: 9 }, { service: "b", timeMs: 1 }).message).match(/^all 2 profiles were refused: resource_profiles\[0\].*; resource_profiles\[1\]/);
+    expect(thrown(...Array.from({ length: 23 }, (_, i) => ({ service: `s${i}`, stack: 9 }))).message).match(/^all 23 profiles.*resource_profiles\[19\].*; and 3 more$/);
+    expect(engine.datasetCount).equal(0);
   });
 });
 

@@ -7,7 +7,7 @@ import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } fro
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps } from "@pyromesh/block";
 import type { BodyFormat, EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
-import { Dataset, DatasetSnapshot, encodePush, holdsManyProfiles, pruneInSteps, readFormat, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import { Dataset, DatasetSnapshot, encodePush, holdsManyProfiles, namedRefusal, pruneInSteps, readFormat, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { WorkerScan } from "./worker-scan.ts";
@@ -324,10 +324,6 @@ export class ComputeEngine {
     }
     return datasets.values();
   }
-}
-
-function namedRefusal(name: string, error: CodedError): CodedError {
-  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
 }
 
 /** Refusals that one error tells of; the others are only counted. */

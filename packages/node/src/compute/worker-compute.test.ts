@@ -6,6 +6,7 @@ import { expect } from "chai";
 import type { EncodeTask, Generation, ScanTask } from "./compute.ts";
 import { workerOf } from "./worker-of.ts";
 import { WorkerCompute } from "./worker-compute.ts";
+import { OTLP_JSON, otlpJson } from "../testing/otlp-json.ts";
 import { NOW_MS, scanOf, SETTINGS, taskOf as pushOf, WORKER_COUNT } from "../testing/worker-rig.ts";
 
 /** As in buffer-pool.ts. */
@@ -90,6 +91,19 @@ describe("worker compute", () => {
     expect(await codeOf(compute.encode(split))).to.equal("PROFILE_TOO_LARGE");
     compute.insert(0, await compute.encode(taskOf({ number: 2, frameCount: 500 })));
     expect(await recordCount(0)).to.equal(1);
+  });
+
+  it("of a body of which some profiles are refused the records come back, after the refusals were told", async () => {
+    let told: readonly CodedError[] = [];
+    const task = { ...pushOf(1, "shop", 0), labels: [], pprof: otlpJson({ service: "shop" }, { service: "dangling", stack: 9 }, { service: "early", timeMs: 1 }), format: OTLP_JSON };
+    const records = await compute.encode({ ...task, onRefused: (refused) => (told = refused) });
+    expect(told.map((error) => [error instanceof CodedError, error.code, error.kind, error.details["reason"]])).to.deep.equal([
+      [true, "PROFILE_MALFORMED", "invalid_argument", "malformed_profile"],
+      [true, "PROFILE_OUTSIDE_WINDOW", "invalid_argument", "not_in_ingestion_window"],
+    ]);
+    expect(records.map(({ service }) => service)).to.deep.equal(["shop"]);
+    compute.release(records);
+    expect(await codeOf(compute.encode({ ...task, pprof: otlpJson({ service: "dangling", stack: 9 }) }))).to.equal("PROFILE_MALFORMED");
   });
 
   describe("pushes that fit into no slot", () => {

@@ -9,6 +9,8 @@ import { aloneCluster } from "../cluster/alone.ts";
 import type { Cluster } from "../cluster/ports.ts";
 import type { Compute } from "../compute/compute.ts";
 import { FakeClusterWorld, openLocalCompute } from "../testing/index.ts";
+import { OTLP_JSON, otlpJson } from "../testing/otlp-json.ts";
+import type { ExportedProfile } from "../testing/otlp-json.ts";
 import { ActiveSeries } from "./active-series.ts";
 import { ArrivalTimes } from "./arrival-times.ts";
 import type { PlacedRecord } from "./placement.ts";
@@ -174,6 +176,32 @@ describe("writer: the tenant's floor", () => {
     expect([...world.kept.values()].map(({ timeMs }) => timeMs).sort()).deep.equal([5_001, 6_000]);
     expect(await world.push(otlpBody([1, 2]))).deep.equal(["PROFILE_OUTSIDE_WINDOW"]);
     expect([world.kept.size, world.pooledCount]).deep.equal([2, 0]);
+  });
+});
+
+describe("writer: bodies of several profiles", () => {
+  const body = (...profiles: readonly ExportedProfile[]): ArrivedProfile => ({ ...profile([]), labels: [], pprof: otlpJson(...profiles), format: OTLP_JSON });
+  let world: World;
+  beforeEach(() => {
+    world = new World();
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0 };
+  });
+  const outcomeOf = async (...bodies: readonly ArrivedProfile[]): Promise<unknown> => {
+    const { acceptedCount, refused, parts } = await world.writer.push(ANONYMOUS, bodies, signal);
+    return { acceptedCount, refused: refused.map(({ index }) => index), parts: parts?.map(({ index, error }) => `${index} ${(error as CodedError).code}`) };
+  };
+
+  it("parts that are refused are told beside those that are kept, by the place of their body in the push", async () => {
+    expect(await outcomeOf(body({ service: "a" }, { service: "b", stack: 9 }))).deep.equal({ acceptedCount: 1, refused: [], parts: ["0 PROFILE_MALFORMED"] });
+    expect(await outcomeOf(body({ service: "c" }), body({ service: "d", stack: 9 }, { service: "e" }), body({ service: "f", stack: 9 }))).deep.equal({ acceptedCount: 2, refused: [2], parts: ["1 PROFILE_MALFORMED"] });
+    expect(world.values("service_name")).deep.equal(["a", "c", "e"]);
+    expect(await outcomeOf(body({ service: "g" }))).deep.equal({ acceptedCount: 1, refused: [], parts: undefined });
+  });
+
+  it("where the rest of the body could not be kept no part is told: the body is refused as a whole", async () => {
+    world.headRefusal = new CodedError({ code: "X", kind: "invalid_argument", message: "refused by the head" });
+    expect(await outcomeOf(body({ service: "a" }, { service: "b", stack: 9 }))).deep.equal({ acceptedCount: 0, refused: [0], parts: undefined });
+    expect(world.pooledCount).equal(0);
   });
 });
 

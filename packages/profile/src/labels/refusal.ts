@@ -26,6 +26,11 @@ export function refusal(reason: DiscardReason, message: string): CodedError {
   return new CodedError({ code: CODE_BY_REASON[reason], kind: "invalid_argument", message, details: { reason } });
 }
 
+/** The same refusal, of a profile among several: its name comes first. */
+export function namedRefusal(name: string, error: CodedError): CodedError {
+  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
+}
+
 /** The pprof bytes themselves are wrong: broken encoding, or references that lead nowhere. */
 export function malformed(message: string): CodedError {
   return refusal("malformed_profile", message);

@@ -9,7 +9,7 @@
 import { decodeUtf8 } from "@pyromesh/base";
 import type { Label } from "../labels/labels.ts";
 import type { ExportTables } from "./export-tables.ts";
-import { stringAt } from "./export-tables.ts";
+import { DECODED_AGAIN_BYTES_MAX, stringAt } from "./export-tables.ts";
 import { LENGTH, VARINT, WireCursor } from "./wire-cursor.ts";
 
 /** One attribute; without a text it makes no label. */
@@ -18,19 +18,19 @@ export interface Attribute {
   readonly text: string;
 }
 
-/** The attributes in field `field` of the message that lies there: a resource or a scope. */
+/** The attributes in field `field` of the message that lies there, a resource or a scope, without those that make no label. */
 export function attributesOf(tables: ExportTables, field: number, start: number, stop: number): Label[] {
   const labels: Label[] = [];
   const cursor = new WireCursor(tables.bytes).enter(start, stop);
   while (cursor.next()) {
     if (cursor.field !== field || cursor.wire !== LENGTH) continue;
     const { key, text } = keyValue(tables, cursor.start, cursor.stop);
-    labels.push({ name: key, value: text });
+    if (key !== "" && text !== "") labels.push({ name: key, value: text });
   }
   return labels;
 }
 
-/** Attributes that are kept decoded. Most exports have fewer; beyond it an attribute is decoded each time. */
+/** Attributes that are kept decoded. Most exports have fewer; beyond it an attribute is decoded each time, unless it is long. */
 const ATTRIBUTES_MAX = 4096;
 
 /** The attributes of the dictionary's table, each decoded once. */
@@ -47,8 +47,9 @@ export class TableAttributes {
     const known = this.#known.get(index);
     if (known !== undefined) return known;
     const { attributes } = this.#tables;
-    const attribute = keyValue(this.#tables, attributes.starts[index]!, attributes.stops[index]!);
-    if (this.#known.size < ATTRIBUTES_MAX) this.#known.set(index, attribute);
+    const [start, stop] = [attributes.starts[index]!, attributes.stops[index]!];
+    const attribute = keyValue(this.#tables, start, stop);
+    if (this.#known.size < ATTRIBUTES_MAX || stop - start > DECODED_AGAIN_BYTES_MAX) this.#known.set(index, attribute);
     return attribute;
   }
 }

@@ -43,8 +43,11 @@ export interface ExportTables {
   readonly texts: Map<number, string>;
 }
 
-/** Decoded strings that are kept. Types and names of attributes are few; beyond it a string is decoded each time. */
+/** Decoded strings that are kept. Types and names of attributes are few; beyond it a string is decoded each time, unless it is long. */
 const TEXTS_MAX = 4096;
+
+/** What is longer is kept however many are: an export can hold few of them, and refer to each a million times. */
+export const DECODED_AGAIN_BYTES_MAX = 256;
 
 export function readTables(bytes: Uint8Array): ExportTables {
   const resources = new EntryTable();
@@ -78,8 +81,9 @@ export function stringAt({ bytes, strings, texts }: ExportTables, index: number)
   const known = texts.get(index);
   if (known !== undefined) return known;
   if (index >= strings.count) throw outOfTable("string", index, strings.count);
-  const text = decodeUtf8(bytes.subarray(strings.starts[index]!, strings.stops[index]!));
-  if (texts.size < TEXTS_MAX) texts.set(index, text);
+  const [start, stop] = [strings.starts[index]!, strings.stops[index]!];
+  const text = decodeUtf8(bytes.subarray(start, stop));
+  if (texts.size < TEXTS_MAX || stop - start > DECODED_AGAIN_BYTES_MAX) texts.set(index, text);
   return text;
 }
 

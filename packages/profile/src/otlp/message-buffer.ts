@@ -17,12 +17,6 @@ export class MessageBuffer {
     this.length = 0;
   }
 
-  /** Frees the memory that a large message has taken. */
-  release(): void {
-    this.bytes = new Uint8Array(CAPACITY_MIN);
-    this.length = 0;
-  }
-
   /** A copy of what was written. Short ones share memory of Node's pool, which spares an allocation outside of the heap for each. */
   copy(): Uint8Array {
     const { buffer, byteOffset } = Buffer.allocUnsafe(this.length);

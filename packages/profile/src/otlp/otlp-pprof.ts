@@ -13,9 +13,9 @@
 import { VarintCursor } from "@pyromesh/base";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { checkProfileSize, orUnbounded, tooManySamples } from "../labels/limits.ts";
-import { malformed } from "../labels/refusal.ts";
+import { malformed, refusal } from "../labels/refusal.ts";
 import type { TableAttributes } from "./attributes.ts";
-import type { ExportTables } from "./export-tables.ts";
+import type { EntryTable, ExportTables } from "./export-tables.ts";
 import { outOfTable } from "./export-tables.ts";
 import type { Layout } from "./generation.ts";
 import { IdTable } from "./id-table.ts";
@@ -30,11 +30,16 @@ const BUILD_ID_ATTRIBUTES = ["process.executable.build_id.gnu", "process.executa
 
 const PPROF = { sampleType: 1, sample: 2, mapping: 3, location: 4, function: 5, string: 6, time: 9, duration: 10, periodType: 11, period: 12 } as const;
 
+/** Of one profile, and of all profiles of the export together. */
+export interface OtlpWriteLimits extends ProfileLimits {
+  readonly readBytesMax: number;
+}
+
 export class OtlpPprofWriter {
   readonly #tables: ExportTables;
   readonly #tableAttributes: TableAttributes;
   readonly #layout: Layout;
-  readonly #limits: ProfileLimits;
+  readonly #limits: OtlpWriteLimits;
   readonly #out = new MessageBuffer();
   readonly #locations: IdTable;
   readonly #functions: IdTable;
@@ -51,6 +56,7 @@ export class OtlpPprofWriter {
   #hasFilenames = false;
   #hasLineNumbers = false;
 
+  #readBytes = 0;
   readonly #frames: number[] = [];
   readonly #stackCursor: WireCursor;
   readonly #entryCursor: WireCursor;
@@ -58,7 +64,7 @@ export class OtlpPprofWriter {
   readonly #varints: VarintCursor;
   readonly #sample: OtlpSample;
 
-  constructor(tables: ExportTables, attributes: TableAttributes, layout: Layout, limits: ProfileLimits) {
+  constructor(tables: ExportTables, attributes: TableAttributes, layout: Layout, limits: OtlpWriteLimits) {
     this.#tables = tables;
     this.#tableAttributes = attributes;
     this.#layout = layout;
@@ -79,6 +85,11 @@ export class OtlpPprofWriter {
   /** Bytes written so far, of a pprof that is refused meanwhile also. */
   get writtenBytes(): number {
     return this.#out.length;
+  }
+
+  /** Bytes of the dictionary that were read, for all pprofs so far. */
+  get readBytes(): number {
+    return this.#readBytes;
   }
 
   /** `samples`: where each lies, start and stop in turn. Throws a refusal of the profile. */
@@ -163,9 +174,7 @@ export class OtlpPprofWriter {
 
   /** From 1.8 on a stack is an entry of the dictionary. */
   #stackFrames(index: number): number {
-    const { stacks } = this.#tables;
-    if (index >= stacks.count) throw outOfTable("stack", index, stacks.count);
-    const cursor = this.#stackCursor.enter(stacks.starts[index]!, stacks.stops[index]!);
+    const cursor = this.#enter(this.#stackCursor, "stack", this.#tables.stacks, index);
     let count = 0;
     while (cursor.next()) {
       if (cursor.field !== 1) continue;
@@ -187,10 +196,9 @@ export class OtlpPprofWriter {
 
   /** One more than where the attribute's two strings stand in `#labelStrings`; NO_LABELS where it makes no label. */
   #attribute(index: number): number {
-    const { attributes } = this.#tables;
-    if (index >= attributes.count) throw outOfTable("attribute", index, attributes.count);
     const known = this.#attributes.get(index);
     if (known !== undefined) return known;
+    this.#count("attribute", this.#tables.attributes, index);
     const { key, text } = this.#tableAttributes.at(index);
     let first = NO_LABELS;
     if (key !== "" && text !== "" && key !== SERVICE_ATTRIBUTE) first = this.#labelStrings.push(this.#text(key), this.#text(text)) - 1;
@@ -201,11 +209,10 @@ export class OtlpPprofWriter {
   /** As `#attribute`: the strings of the span, then those of the trace or two zeros. */
   #link(index: number): number {
     const { bytes, links } = this.#tables;
-    if (index >= links.count) throw outOfTable("link", index, links.count);
     const known = this.#links.get(index);
     if (known !== undefined) return known;
     let [trace, span] = ["", ""];
-    const cursor = this.#entryCursor.enter(links.starts[index]!, links.stops[index]!);
+    const cursor = this.#enter(this.#entryCursor, "link", links, index);
     while (cursor.next()) {
       if (cursor.wire !== LENGTH) continue;
       const hex = idHex(bytes.subarray(cursor.start, cursor.stop));
@@ -225,11 +232,9 @@ export class OtlpPprofWriter {
   // --- symbols --------------------------------------------------------------------------------------------------------
 
   #location(index: number): number {
-    const { locations } = this.#tables;
-    if (index >= locations.count) throw outOfTable("location", index, locations.count);
     const known = this.#locations.get(index);
     if (known !== undefined) return known;
-    const cursor = this.#entryCursor.enter(locations.starts[index]!, locations.stops[index]!);
+    const cursor = this.#enter(this.#entryCursor, "location", this.#tables.locations, index);
     let mapping = this.#layout.hasNullEntries ? 0 : -1;
     let address: number | bigint = 0;
     const lines: number[] = [];
@@ -273,12 +278,10 @@ export class OtlpPprofWriter {
   }
 
   #function(index: number): number {
-    const { functions } = this.#tables;
-    if (index >= functions.count) throw outOfTable("function", index, functions.count);
     const known = this.#functions.get(index);
     if (known !== undefined) return known;
     let [name, systemName, filename, startLine] = [0, 0, 0, 0];
-    const cursor = this.#lineCursor.enter(functions.starts[index]!, functions.stops[index]!);
+    const cursor = this.#enter(this.#lineCursor, "function", this.#tables.functions, index);
     while (cursor.next()) {
       if (cursor.wire !== VARINT) continue;
       if (cursor.field === 1) name = cursor.number;
@@ -312,12 +315,11 @@ export class OtlpPprofWriter {
   }
 
   #writeMapping(id: number, key: number): void {
-    const { mappings } = this.#tables;
     const index = key >> 1;
     let [start, limit, offset] = [0n, 0n, 0n];
     let filename = 0;
     let attributes: readonly number[] = [];
-    const cursor = this.#entryCursor.enter(mappings.starts[index]!, mappings.stops[index]!);
+    const cursor = this.#enter(this.#entryCursor, "mapping", this.#tables.mappings, index);
     while (cursor.next()) {
       if (cursor.wire === VARINT) {
         if (cursor.field === 1) start = cursor.uint64();
@@ -349,16 +351,30 @@ export class OtlpPprofWriter {
   }
 
   #buildId(attributes: readonly number[]): string {
-    const { attributes: table } = this.#tables;
     let best = BUILD_ID_ATTRIBUTES.length;
     let id = "";
     for (const index of attributes) {
-      if (index >= table.count) throw outOfTable("attribute", index, table.count);
+      this.#count("attribute", this.#tables.attributes, index);
       const { key, text } = this.#tableAttributes.at(index);
       const rank = BUILD_ID_ATTRIBUTES.indexOf(key);
       if (rank >= 0 && rank < best && text !== "") [best, id] = [rank, text];
     }
     return id;
+  }
+
+  // --- the dictionary ------------------------------------------------------------------------------------------------
+
+  /** Turns the cursor to the entry. */
+  #enter(cursor: WireCursor, what: string, table: EntryTable, index: number): WireCursor {
+    this.#count(what, table, index);
+    return cursor.enter(table.starts[index]!, table.stops[index]!);
+  }
+
+  /** Counts the bytes of an entry that is read now. */
+  #count(what: string, table: EntryTable, index: number): void {
+    if (index >= table.count) throw outOfTable(what, index, table.count);
+    this.#readBytes += table.stops[index]! - table.starts[index]!;
+    if (this.#readBytes > this.#limits.readBytesMax) throw refusal("profile_size_limit", `the export has profiles that need more than ${this.#limits.readBytesMax} bytes of its dictionary: send fewer at once`);
   }
 
   // --- strings --------------------------------------------------------------------------------------------------------

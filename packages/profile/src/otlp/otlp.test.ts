@@ -1,10 +1,11 @@
-import { CodedError } from "@pyromesh/base";
+import { ByteWriter, CodedError } from "@pyromesh/base";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import type { ExportModel, ModelProfile } from "../testing/otlp-export.ts";
 import { OTLP_VERSIONS, otlpExport } from "../testing/otlp-export.ts";
+import { readTables, stringAt } from "./export-tables.ts";
 import type { OtlpForm } from "./otlp.ts";
 import { readExport } from "./otlp.ts";
 
@@ -79,6 +80,15 @@ function readPprof(pprof: Uint8Array, labels: Record<string, string>): Read {
       labels: Object.fromEntries(sample.label.map(({ key, str }) => [text(key), text(str)])),
     })),
   };
+}
+
+/** A field of bytes. */
+function nested(field: number, content: Uint8Array): Uint8Array {
+  return new ByteWriter().uvarint(field * 8 + 2).prefixed(content).finish();
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(parts));
 }
 
 function sentence(work: () => unknown): string {
@@ -253,6 +263,48 @@ describe("OTLP profiles", () => {
     const profile = profileOf([{ stack: 1, values: [1], attributes: [2] }]);
     const bytes = otlpExport({ ...TABLES, stacks, resources: [{ profiles: Array.from({ length: 200 }, () => profile) }] }, "1.10");
     expect(() => read(bytes)).throw(CodedError, /take more than \d+ bytes as pprof/);
+  });
+
+  describe("an export that is small and costs much is refused", () => {
+    it("of profiles that are all empty, whose refusals would fill the memory", () => {
+      const profiles = nested(1, nested(2, Buffer.alloc(2 * 20_000, Uint8Array.of(0x12, 0))));
+      expect(() => read(concat(profiles, nested(2, Uint8Array.of(0x2a, 0))))).throw(CodedError, /more than 16384 profiles/);
+    });
+
+    it("of profiles that each read a long stack and are refused for its last location", () => {
+      const stacks = [[], [...Array.from({ length: 500_000 }, () => 1), 99]];
+      const profile = profileOf([{ stack: 1, values: [1], attributes: [2] }]);
+      const bytes = otlpExport({ ...TABLES, stacks, resources: [{ profiles: Array.from({ length: 200 }, () => profile) }] }, "1.10");
+      expect(() => read(bytes)).throw(CodedError, /need more than \d+ bytes of its dictionary/);
+    });
+
+    it("of profiles whose mapping has a million attributes", () => {
+      const mappings = [{ filename: "" }, { filename: "shop", attributes: Array.from({ length: 1_000_000 }, () => 1) }, { filename: "libc.so" }];
+      const profile = profileOf([{ stack: 1, values: [1], attributes: [2] }]);
+      const bytes = otlpExport({ ...TABLES, mappings, resources: [{ profiles: Array.from({ length: 200 }, () => profile) }] }, "1.10");
+      expect(() => read(bytes)).throw(CodedError, /need more than \d+ bytes of its dictionary/);
+    });
+
+    it("of profiles whose resource has 100,000 attributes", () => {
+      const attributes = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`a${i}`, i]));
+      const profile = profileOf([{ stack: 1, values: [1], attributes: [2] }]);
+      const bytes = otlpExport({ ...TABLES, resources: [{ attributes, profiles: Array.from({ length: 200 }, () => profile) }] }, "1.10");
+      expect(() => read(bytes)).throw(CodedError, /take more than \d+ bytes as pprof/);
+    });
+
+    it("a profile of more than 4096 sample types is refused by itself", () => {
+      const type = nested(1, Uint8Array.of());
+      const profile = concat(...Array.from({ length: 4097 }, () => type), nested(2, Uint8Array.of(0x08, 0, 0x22, 1, 7)), Uint8Array.of(0x19, 0, 0, 0, 0, 0, 0, 0, 1));
+      const { refused } = read(concat(nested(1, nested(2, nested(2, profile))), nested(2, Uint8Array.of(0x2a, 0, 0x3a, 0))));
+      expect(refused).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: it has more than 4096 sample types: send fewer"]);
+    });
+
+    it("a long string is decoded once, also where as many short ones as are kept were before it", () => {
+      const [short, long] = [nested(5, Uint8Array.of(0x61)), nested(5, new Uint8Array(300).fill(0x61))];
+      const tables = readTables(concat(nested(1, Uint8Array.of()), nested(2, concat(...Array.from({ length: 5000 }, () => short), long))));
+      for (let i = 0; i <= 5000; i++) stringAt(tables, i);
+      expect([tables.texts.size, tables.texts.has(4999), tables.texts.has(5000)]).deep.equal([4097, false, true]);
+    });
   });
 
   describe("damage", () => {

@@ -9,7 +9,7 @@
 import { CodedError } from "@pyromesh/base";
 import type { Label } from "../labels/labels.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
-import { refusal } from "../labels/refusal.ts";
+import { namedRefusal, refusal } from "../labels/refusal.ts";
 import { attributesOf, TableAttributes } from "./attributes.ts";
 import { readTables } from "./export-tables.ts";
 import type { ExportTables } from "./export-tables.ts";
@@ -19,7 +19,7 @@ import { bytesOfJson } from "./otlp-json.ts";
 import { OtlpPprofWriter } from "./otlp-pprof.ts";
 import { OtlpSample } from "./otlp-sample.ts";
 import { profileHead } from "./profile-head.ts";
-import { seriesLabelsOf, SERVICE_ATTRIBUTE, serviceOf } from "./series-labels.ts";
+import { seriesLabelsOf, SERVICE_ATTRIBUTE, serviceOf, sharedLabelsOf } from "./series-labels.ts";
 import { LENGTH, WireCursor } from "./wire-cursor.ts";
 
 /** How an export is written. Plain data. */
@@ -27,14 +27,20 @@ export interface OtlpForm {
   readonly encoding: "protobuf" | "json";
 }
 
-/** Series of one export; as many as one push may have. */
+/** Series of one export, and profiles of it that are refused: as many as one push may have. */
 const SERIES_MAX = 16_384;
 
 /**
  * Bytes that all pprofs of one export may take, beside four for each of its own. A small sample can refer to a large stack, and many can to the
  * same: beyond it the export is refused, which bounds the time that it takes. Exports of profilers become smaller as pprof.
+ *
+ * Twice as many bytes may be read of the dictionary, each entry counted whenever a pprof needs it: a profile can make the reader read much and write
+ * nothing, and be refused for its last sample, or refer to a mapping with a million attributes.
  */
 const PPROF_BYTES_MIN = 8 * 2 ** 20;
+
+/** What a label costs of those bytes: a resource may have a million attributes, which are checked for each of its profiles. */
+const LABEL_BYTES = 16;
 
 /** One profile of one service. */
 export interface OtlpProfile {
@@ -68,14 +74,16 @@ class ExportReading {
   #seriesCount = 0;
   #pprofBytes = 0;
   readonly #pprofBytesMax: number;
+  readonly #readBytesMax: number;
 
   constructor(tables: ExportTables, layout: Layout, limits: ProfileLimits) {
     this.#tables = tables;
     this.#layout = layout;
     const attributes = new TableAttributes(tables);
-    this.#writer = new OtlpPprofWriter(tables, attributes, layout, limits);
-    this.#services = servicesOf(tables, attributes);
     this.#pprofBytesMax = PPROF_BYTES_MIN + 4 * tables.bytes.length;
+    this.#readBytesMax = 2 * this.#pprofBytesMax;
+    this.#writer = new OtlpPprofWriter(tables, attributes, layout, { ...limits, readBytesMax: this.#readBytesMax });
+    this.#services = servicesOf(tables, attributes);
   }
 
   *profiles(): Generator<OtlpProfile> {
@@ -84,12 +92,13 @@ class ExportReading {
     for (let i = 0; i < resources.count; i++) {
       const resource = { start: resources.starts[i]!, stop: resources.stops[i]! };
       const attributes = this.#attributesIn(resource, 1);
+      const service = serviceOf(attributes);
       ofResource.enter(resource.start, resource.stop);
       let scopeIndex = 0;
       while (ofResource.next()) {
         if (ofResource.field !== 2 || ofResource.wire !== LENGTH) continue;
         const scope = { start: ofResource.start, stop: ofResource.stop };
-        const owner = { attributes, scopeAttributes: this.#attributesIn(scope, 3), service: serviceOf(attributes) };
+        const owner = { labels: sharedLabelsOf(attributes, this.#attributesIn(scope, 3)), service };
         ofScope.enter(scope.start, scope.stop);
         let profileIndex = 0;
         while (ofScope.next()) {
@@ -103,9 +112,9 @@ class ExportReading {
   }
 
   /** The attributes of the resource or scope, which is field 1 of the message that lies there. Of several the last one counts. */
-  #attributesIn({ start, stop }: Place, field: number): Attributes {
+  #attributesIn({ start, stop }: Place, field: number): readonly Label[] {
     const cursor = new WireCursor(this.#tables.bytes).enter(start, stop);
-    let found: Attributes = [];
+    let found: readonly Label[] = [];
     while (cursor.next()) if (cursor.field === 1 && cursor.wire === LENGTH) found = attributesOf(this.#tables, field, cursor.start, cursor.stop);
     return found;
   }
@@ -117,18 +126,20 @@ class ExportReading {
       const head = profileHead(this.#tables, this.#layout, start, stop);
       for (const [service, samples] of this.#samplesByService(start, stop)) {
         if (++this.#seriesCount > SERIES_MAX) break;
-        const labels = seriesLabelsOf(head.name, service === "" ? owner.service : service, owner.attributes, owner.scopeAttributes);
+        const labels = seriesLabelsOf(head.name, service === "" ? owner.service : service, owner.labels);
         made.push({ pprof: this.#writer.write(head, samples), labels, name });
-        this.#pprofBytes += this.#writer.writtenBytes;
+        this.#pprofBytes += this.#writer.writtenBytes + labels.length * LABEL_BYTES;
         if (this.#pprofBytes > this.#pprofBytesMax) break;
       }
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
       this.#pprofBytes += this.#writer.writtenBytes;
-      this.refused.push(named(name, thrown));
+      this.#seriesCount++; // what is refused is kept, too: an export could have millions of empty profiles
+      this.refused.push(namedRefusal(name, thrown));
       made.length = 0;
     }
     if (this.#seriesCount > SERIES_MAX) throw refusal("profile_size_limit", `the export has more than ${SERIES_MAX} profiles, those of each service counted by themselves: send fewer at once`);
+    if (this.#writer.readBytes > this.#readBytesMax) throw refusal("profile_size_limit", `the profiles of the export need more than ${this.#readBytesMax} bytes of its dictionary, counted for each: send fewer at once, or with shorter stacks`);
     if (this.#pprofBytes > this.#pprofBytesMax) throw refusal("profile_size_limit", `the profiles of the export take more than ${this.#pprofBytesMax} bytes as pprof: send fewer at once, or with shorter stacks`);
     yield* made;
   }
@@ -162,11 +173,9 @@ interface Place {
   readonly stop: number;
 }
 
-type Attributes = ReturnType<typeof attributesOf>;
-
+/** What all profiles of a scope have of their resource and scope. */
 interface Owner {
-  readonly attributes: Attributes;
-  readonly scopeAttributes: Attributes;
+  readonly labels: readonly Label[];
   readonly service: string;
 }
 
@@ -177,8 +186,4 @@ function servicesOf(tables: ExportTables, attributes: TableAttributes): Readonly
     if (key === SERVICE_ATTRIBUTE && text !== "") services.set(i, text);
   }
   return services;
-}
-
-function named(name: string, error: CodedError): CodedError {
-  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
 }

@@ -28,6 +28,8 @@ export interface ProfileHead {
 
 /** What a sender takes that says nothing of a duration, as in Pyroscope. */
 const DURATION_DEFAULT_NS = 10_000_000_000n;
+/** As many as a pprof may have. */
+const SAMPLE_TYPES_MAX = 4096;
 const NO_TYPE: SampleType = { type: "", unit: "" };
 
 export function profileHead(tables: ExportTables, { profile }: Layout, start: number, stop: number): ProfileHead {
@@ -38,8 +40,10 @@ export function profileHead(tables: ExportTables, { profile }: Layout, start: nu
   const cursor = new WireCursor(tables.bytes).enter(start, stop);
   while (cursor.next()) {
     const { field, wire } = cursor;
-    if (field === 1 && wire === LENGTH) types.push(valueType(tables, cursor));
-    else if (field === profile.locationIndices && wire === LENGTH) locationIndices = [cursor.start, cursor.stop];
+    if (field === 1 && wire === LENGTH) {
+      if (types.length === SAMPLE_TYPES_MAX) throw malformed(`it has more than ${SAMPLE_TYPES_MAX} sample types: send fewer`);
+      types.push(valueType(tables, cursor));
+    } else if (field === profile.locationIndices && wire === LENGTH) locationIndices = [cursor.start, cursor.stop];
     else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) timeNs = BigInt.asIntN(64, cursor.uint64());
     else if (field === profile.duration && wire === VARINT) durationNs = BigInt.asIntN(64, cursor.uint64());
     else if (field === profile.periodType && wire === LENGTH) periodType = valueType(tables, cursor);
