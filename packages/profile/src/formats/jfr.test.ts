@@ -284,6 +284,19 @@ describe("jfr: what is refused", () => {
     expect(refusalOf(bytes)).to.match(/PROFILE_MALFORMED/);
   });
 
+  it("types that hold others over and over: what they come to is bounded, also where all fields are alike", () => {
+    const types: Record<string, TypeSpecs[string]> = { ...withField("jdk.ExecutionSample", 0, { name: "more", type: "x.T0" }) };
+    for (let i = 0; i < 5; i++) types[`x.T${i}`] = Array.from({ length: 500 }, () => ({ name: "f", type: i === 4 ? "int" : `x.T${i + 1}` }));
+    expect(refusalOf(chunk(() => ({ types, events: [] })))).to.contain("more than 4096 fields");
+    const many: Record<string, TypeSpecs[string]> = { ...AGENT_TYPES, "x.Wide": Array.from({ length: 1000 }, (_, i) => ({ name: "f", type: i % 2 === 0 ? "int" : "byte" })) };
+    for (let i = 0; i < 100; i++) many[`x.T${i}`] = [{ name: "f", type: "x.Wide" }];
+    const ofMany = chunk((pools) => {
+      for (let i = 0; i < 100; i++) pools.pools.set(`x.T${i}`, new Map());
+      return { types: many };
+    });
+    expect(refusalOf(ofMany)).to.contain("more than 65536 fields together");
+  });
+
   it("more samples than the limit, and stacks that grow beyond the limit on a profile's size", () => {
     const many = chunk((pools) => ({
       events: Array.from({ length: 50 }, (_, i) => ["jdk.ExecutionSample", { stackTrace: pools.stack([{ name: `A.f${i}` }]), state: pools.state("STATE_RUNNABLE") }] as const),
