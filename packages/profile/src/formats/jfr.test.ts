@@ -297,6 +297,22 @@ describe("jfr: what is refused", () => {
     expect(refusalOf(ofMany)).to.contain("more than 65536 fields together");
   });
 
+  it("a text in the pool that is named over and over: by settings, and by the names of functions", () => {
+    const text = "ü".repeat(200_000);
+    const settings = chunk((pools) => {
+      pools.pools.get("java.lang.String")!.set(1, { encoding: 3, text });
+      return { events: Array.from({ length: 1000 }, () => ["jdk.ActiveSetting", { name: { encoding: 2, id: 1 }, value: "wall" }] as const) };
+    });
+    expect(refusalOf(settings)).to.contain("more than 33554432 characters");
+    const names = chunk((pools) => {
+      const type = pools.add("java.lang.Class", "long", () => ({ name: pools.symbol(text) }));
+      const frames = Array.from({ length: 1000 }, (_, i) => ({ method: pools.add("jdk.types.Method", `long.f${i}`, () => ({ type, name: pools.symbol(`f${i}`) })) }));
+      const stackTrace = pools.add("jdk.types.StackTrace", "long", () => ({ frames }));
+      return { events: [["jdk.ExecutionSample", { stackTrace, state: pools.state("STATE_RUNNABLE") }]] };
+    });
+    expect(refusalOf(names)).to.contain("more than 33554432 characters");
+  });
+
   it("more samples than the limit, and stacks that grow beyond the limit on a profile's size", () => {
     const many = chunk((pools) => ({
       events: Array.from({ length: 50 }, (_, i) => ["jdk.ExecutionSample", { stackTrace: pools.stack([{ name: `A.f${i}` }]), state: pools.state("STATE_RUNNABLE") }] as const),
