@@ -138,6 +138,22 @@ describe("jfr: what a recording is read as", () => {
     expect(refusalOf(bytes, { labels: "\x1f\x8b\x08" })).to.match(/^PROFILE_MALFORMED: the field labels is a gzip stream that is torn/);
   });
 
+  it("a context whose labels are many is read once, however many spans are within it, and so is a text that many labels name", () => {
+    const spanCount = 2000;
+    const bytes = chunk((pools) => {
+      const stackTrace = pools.stack([{ name: "A.f" }]);
+      return { events: Array.from({ length: spanCount }, (_, i) => ["jdk.ExecutionSample", { stackTrace, state: pools.state("STATE_RUNNABLE"), contextId: 1, spanId: i + 1 }] as const) };
+    });
+    const entry = (field: number, key: number, value: Uint8Array): Uint8Array => {
+      const body = new Bytes().byte(0x08).long(key).byte(0x12).long(value.length).raw(value).finish();
+      return new Bytes().byte(field * 8 + 2).long(body.length).raw(body).finish();
+    };
+    // Labels whose value is empty are left out. Read anew for each span, with the long name again for each label, these would take hours.
+    const pair = new Bytes().byte(0x0a).long(4).byte(0x08).long(1).byte(0x10).long(2).finish();
+    const labels = Buffer.concat([entry(2, 1, Buffer.from("ü".repeat(200_000))), entry(2, 2, Buffer.alloc(0)), entry(1, 1, Buffer.concat(Array.from({ length: 10_000 }, () => pair)))]).toString("latin1");
+    expect(Object.keys(sums(bytes, { labels }))).to.have.length(spanCount);
+  }).timeout(10_000);
+
   it("names that a JVM makes anew in each run are folded", () => {
     const names: readonly (readonly [string, string])[] = [
       ["a/App$$Lambda$4/1283928880", "a/App$$Lambda_"],
