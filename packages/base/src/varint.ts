@@ -5,6 +5,7 @@
  *   300 = 0b10_0101100  ->  1_0101100  0_0000010      seven bits a byte, the lowest first; the highest bit says that another byte follows
  *
  * Signed numbers are made unsigned first (zigzag): 0, -1, 1, -2 become 0, 1, 2, 3.
+ * The integers of JFR are another format, since a ninth byte ends them (packages/profile/src/jfr/jfr-cursor.ts).
  * Four places have their own, each with its reason beside it: the kernel of packages/profile, which works in its own memory and in another
  * language; the loops that read a record, a row in memory (packed-row.ts) and a row of a segment (section-rows.ts). bench/load and the oracles of
  * the tests share no code with what they check.

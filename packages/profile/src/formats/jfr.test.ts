@@ -138,6 +138,22 @@ describe("jfr: what a recording is read as", () => {
     expect(refusalOf(bytes, { labels: "\x1f\x8b\x08" })).to.match(/^PROFILE_MALFORMED: the field labels is a gzip stream that is torn/);
   });
 
+  it("a context whose labels are many is read once, however many spans are within it, and so is a text that many labels name", () => {
+    const spanCount = 2000;
+    const bytes = chunk((pools) => {
+      const stackTrace = pools.stack([{ name: "A.f" }]);
+      return { events: Array.from({ length: spanCount }, (_, i) => ["jdk.ExecutionSample", { stackTrace, state: pools.state("STATE_RUNNABLE"), contextId: 1, spanId: i + 1 }] as const) };
+    });
+    const entry = (field: number, key: number, value: Uint8Array): Uint8Array => {
+      const body = new Bytes().byte(0x08).long(key).byte(0x12).long(value.length).raw(value).finish();
+      return new Bytes().byte(field * 8 + 2).long(body.length).raw(body).finish();
+    };
+    // Labels whose value is empty are left out. Read anew for each span, with the long name again for each label, these would take hours.
+    const pair = new Bytes().byte(0x0a).long(4).byte(0x08).long(1).byte(0x10).long(2).finish();
+    const labels = Buffer.concat([entry(2, 1, Buffer.from("ü".repeat(200_000))), entry(2, 2, Buffer.alloc(0)), entry(1, 1, Buffer.concat(Array.from({ length: 10_000 }, () => pair)))]).toString("latin1");
+    expect(Object.keys(sums(bytes, { labels }))).to.have.length(spanCount);
+  }).timeout(10_000);
+
   it("names that a JVM makes anew in each run are folded", () => {
     const names: readonly (readonly [string, string])[] = [
       ["a/App$$Lambda$4/1283928880", "a/App$$Lambda_"],
@@ -282,6 +298,35 @@ describe("jfr: what is refused", () => {
     const at = Buffer.from(long).indexOf(Buffer.concat([Buffer.from([4, 100]), Buffer.alloc(20, "x")]));
     const bytes = Buffer.concat([long.subarray(0, at + 1), Buffer.from([0x7f]), long.subarray(at + 2)]);
     expect(refusalOf(bytes)).to.match(/PROFILE_MALFORMED/);
+  });
+
+  it("types that hold others over and over: what they come to is bounded, also where all fields are alike", () => {
+    const types: Record<string, TypeSpecs[string]> = { ...withField("jdk.ExecutionSample", 0, { name: "more", type: "x.T0" }) };
+    for (let i = 0; i < 5; i++) types[`x.T${i}`] = Array.from({ length: 500 }, () => ({ name: "f", type: i === 4 ? "int" : `x.T${i + 1}` }));
+    expect(refusalOf(chunk(() => ({ types, events: [] })))).to.contain("more than 4096 fields");
+    const many: Record<string, TypeSpecs[string]> = { ...AGENT_TYPES, "x.Wide": Array.from({ length: 1000 }, (_, i) => ({ name: "f", type: i % 2 === 0 ? "int" : "byte" })) };
+    for (let i = 0; i < 100; i++) many[`x.T${i}`] = [{ name: "f", type: "x.Wide" }];
+    const ofMany = chunk((pools) => {
+      for (let i = 0; i < 100; i++) pools.pools.set(`x.T${i}`, new Map());
+      return { types: many };
+    });
+    expect(refusalOf(ofMany)).to.contain("more than 65536 fields together");
+  });
+
+  it("a text in the pool that is named over and over: by settings, and by the names of functions", () => {
+    const text = "ü".repeat(200_000);
+    const settings = chunk((pools) => {
+      pools.pools.get("java.lang.String")!.set(1, { encoding: 3, text });
+      return { events: Array.from({ length: 1000 }, () => ["jdk.ActiveSetting", { name: { encoding: 2, id: 1 }, value: "wall" }] as const) };
+    });
+    expect(refusalOf(settings)).to.contain("more than 33554432 characters");
+    const names = chunk((pools) => {
+      const type = pools.add("java.lang.Class", "long", () => ({ name: pools.symbol(text) }));
+      const frames = Array.from({ length: 1000 }, (_, i) => ({ method: pools.add("jdk.types.Method", `long.f${i}`, () => ({ type, name: pools.symbol(`f${i}`) })) }));
+      const stackTrace = pools.add("jdk.types.StackTrace", "long", () => ({ frames }));
+      return { events: [["jdk.ExecutionSample", { stackTrace, state: pools.state("STATE_RUNNABLE") }]] };
+    });
+    expect(refusalOf(names)).to.contain("more than 33554432 characters");
   });
 
   it("more samples than the limit, and stacks that grow beyond the limit on a profile's size", () => {

@@ -6,6 +6,7 @@ import { readRecording } from "../jfr/recording.ts";
 import { samplesToPprof } from "../jfr/samples-to-pprof.ts";
 import type { Label } from "../labels/labels.ts";
 import { LABEL_NAME } from "../labels/labels.ts";
+import { pprofSizeBytesMax } from "../labels/limits.ts";
 import { malformed, refusal } from "../labels/refusal.ts";
 import type { FormatBody, FormatContext, FormatProfile } from "./format.ts";
 
@@ -27,11 +28,9 @@ export function readJfr(body: Uint8Array, form: JfrForm, context: FormatContext)
 
 const NS_PER_S = 1_000_000_000;
 const NS_PER_MS = 1_000_000n;
-/** Where the limit is lifted: more could not be decoded anyway. */
-const SIZE_BYTES_MAX = 16 * 1024 * 1024;
 
 function* profilesOf(body: Uint8Array, form: JfrForm, { labels, limits, fallbackTimeNs }: FormatContext): Generator<FormatProfile> {
-  const sizeBytesMax = limits.profileSizeBytesMax > 0 ? Math.min(limits.profileSizeBytesMax, SIZE_BYTES_MAX) : SIZE_BYTES_MAX;
+  const sizeBytesMax = pprofSizeBytesMax(limits);
   const snapshot = form.labels === undefined ? undefined : new LabelsSnapshot(inflated(Buffer.from(form.labels, "latin1"), sizeBytesMax));
   const recording = readRecording(body, snapshot, limits);
   const times = {

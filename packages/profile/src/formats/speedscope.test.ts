@@ -157,6 +157,9 @@ describe("format speedscope", () => {
     expect(refusalOf(() => readFile(`${"[".repeat(100_000)}`))).match(/^PROFILE_MALFORMED|^JSON_TOO_DEEP/);
     expect(refusalOf(() => readFile(JSON.stringify(file).replace('"one"', `"one","x":${"[".repeat(40)}${"]".repeat(40)}`)))).match(/^JSON_TOO_DEEP/);
     expect(refusalOf(() => read(Array.from({ length: 1025 }, (_, i) => ({ ...SAMPLED, name: String(i) }))))).match(/^PROFILE_TOO_LARGE/);
+    const frames = ["a", "b", "c"].map((letter) => ({ name: letter.repeat(900_000) }));
+    const profiles = Array.from({ length: 60 }, (_, i) => ({ ...SAMPLED, name: String(i), samples: [[0, 1, 2]], weights: [1] }));
+    expect(refusalOf(() => readFile({ $schema, shared: { frames }, profiles }))).match(/^PROFILE_TOO_LARGE: the profiles of the file, .* more than 134217728 bytes/);
     expect(refusalOf(() => readFile(file, {}, { sampleCountMax: 2 }))).match(/^PROFILE_SAMPLES_LIMIT/);
     expect(readFile(file, {}, { stacktraceDepthMax: 1 })[0]!.stacks).deep.equal({ a: 14_000_000_000n });
   });

@@ -18,7 +18,7 @@
 import { JsonFault } from "@pyromesh/base";
 import { LABEL_NAME, withLabels } from "../labels/labels.ts";
 import type { Label } from "../labels/labels.ts";
-import { malformed } from "../labels/refusal.ts";
+import { malformed, refusal } from "../labels/refusal.ts";
 import { profileOfAppName, splitAppName } from "../text/folded.ts";
 import type { AppProfile } from "../text/folded.ts";
 import type { FormatBody, FormatContext, FormatProfile } from "./format.ts";
@@ -67,12 +67,22 @@ function* profilesOf(file: SpeedscopeFile, form: SpeedscopeForm, { labels, limit
     if (group === undefined) groups.set(key, (group = { labels: labelsOf(labels, profile, unit, form), unit, values: new Map() }));
     for (const [node, weight] of profile.weights) group.values.set(node, (group.values.get(node) ?? 0) + weight * unit.factor);
   }
+  let sizeBytes = 0;
   for (const { labels: own, unit, values } of groups.values()) {
     const whole = new Map<StackNode, bigint>();
     for (const [node, value] of values) whole.set(node, wholeOf(value));
-    yield { pprof: pprofOfStacks(file.tree, whole, (frame) => file.frames[frame]!, headOf(unit.app), limits), labels: own };
+    const pprof = pprofOfStacks(file.tree, whole, (frame) => file.frames[frame]!, headOf(unit.app), limits);
+    sizeBytes += pprof.length;
+    if (sizeBytes > PPROFS_BYTES_MAX) throw refusal("profile_size_limit", `the profiles of the file, each with its frames, take more than ${PPROFS_BYTES_MAX} bytes as pprof: send fewer in one file`);
+    yield { pprof, labels: own };
   }
 }
+
+/**
+ * All profiles of a file together. The file has its frames once and each pprof has them again, so that 3 MB with a thousand profiles could become
+ * 3 GB. Eight times the largest pprof.
+ */
+const PPROFS_BYTES_MAX = 128 * 2 ** 20;
 
 function wholeOf(value: number): bigint {
   if (!Number.isFinite(value)) throw beyond64Bits();

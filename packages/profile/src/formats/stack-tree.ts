@@ -9,7 +9,7 @@
  * bounds how many there are.
  */
 import type { CodedError } from "@pyromesh/base";
-import { orUnbounded, tooManySamples } from "../labels/limits.ts";
+import { orUnbounded, pprofSizeBytesMax, tooManySamples } from "../labels/limits.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { malformed, refusal } from "../labels/refusal.ts";
 import { PprofWriter } from "../pprof/pprof-write.ts";
@@ -97,7 +97,7 @@ export type StackValues = ReadonlyMap<StackNode, bigint>;
 /** Prints the stacks that have a value. Throws a refusal where they are beyond the limits of a profile. */
 export function pprofOfStacks(tree: StackTree, values: StackValues, frameOf: (frame: number) => StackFrame, head: PprofHead, limits: ProfileLimits): Uint8Array {
   const writer = new PprofWriter(head);
-  const sizeBytesMax = Math.min(orUnbounded(limits.profileSizeBytesMax), PPROF_BYTES_MAX);
+  const sizeBytesMax = pprofSizeBytesMax(limits);
   const sampleCountMax = orUnbounded(limits.sampleCountMax);
   const ids = new Map<number, number>(); // location by frame
   let sampleCount = 0;
@@ -123,9 +123,6 @@ export function pprofOfStacks(tree: StackTree, values: StackValues, frameOf: (fr
 export function beyond64Bits(): CodedError {
   return malformed("the values of a stack are beyond 64 bits, by themselves or together: send smaller ones");
 }
-
-/** More can be decoded of no profile (pprof/pprof-decode.ts), whatever the limits. */
-const PPROF_BYTES_MAX = 16 * 2 ** 20;
 
 /** Small: a body may hold hundreds of profiles. A power of two. */
 const NODES_MIN = 64;

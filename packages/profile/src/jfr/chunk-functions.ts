@@ -6,6 +6,7 @@ import type { FrameTable } from "./frame-table.ts";
 import { foldGeneratedName } from "./generated-names.ts";
 import { JfrCursor } from "./jfr-cursor.ts";
 import { malformed } from "../labels/refusal.ts";
+import type { TextBudget } from "./text-budget.ts";
 import type { WantedField } from "./struct-reader.ts";
 import { StructReader } from "./struct-reader.ts";
 import { typeNamed } from "./value-layout.ts";
@@ -14,6 +15,7 @@ import type { ValueLayouts } from "./value-layout.ts";
 export class ChunkFunctions {
   readonly #pools: ConstantPools;
   readonly #texts: ChunkTexts;
+  readonly #budget: TextBudget;
   readonly #frames: FrameTable;
   readonly #cursor: JfrCursor;
   readonly #methodReader: StructReader;
@@ -23,9 +25,10 @@ export class ChunkFunctions {
   readonly #values = new Float64Array(2);
 
   /** Throws a refusal where a type that leads to names is missing. */
-  constructor(recording: Uint8Array, layouts: ValueLayouts, pools: ConstantPools, into: { readonly frames: FrameTable; readonly texts: ChunkTexts }) {
+  constructor(recording: Uint8Array, layouts: ValueLayouts, pools: ConstantPools, into: { readonly frames: FrameTable; readonly texts: ChunkTexts; readonly budget: TextBudget }) {
     this.#pools = pools;
     this.#texts = into.texts;
+    this.#budget = into.budget;
     this.#frames = into.frames;
     this.#cursor = new JfrCursor(recording);
     const reader = (pool: PoolName, wanted: Readonly<Record<string, WantedField>>): StructReader => {
@@ -51,7 +54,9 @@ export class ChunkFunctions {
     const classAt = this.#pools[POOL_CLASS].placeOf(type);
     cursor.at = classAt;
     this.#classReader.readFront(cursor, values);
-    return this.#frames.functionNamed(`${this.#symbol(values[0]!, classAt)}.${this.#symbol(name, methodAt)}`);
+    const called = `${this.#symbol(values[0]!, classAt)}.${this.#symbol(name, methodAt)}`;
+    this.#budget.spend(called.length);
+    return this.#frames.functionNamed(called);
   }
 
   #symbol(id: number, at: number): string {

@@ -12,6 +12,7 @@ import { FrameReader } from "./frame-reader.ts";
 import type { FrameTable } from "./frame-table.ts";
 import { JfrCursor } from "./jfr-cursor.ts";
 import type { StackList } from "./stack-list.ts";
+import type { TextBudget } from "./text-budget.ts";
 import { typeNamed } from "./value-layout.ts";
 import type { ValueLayouts } from "./value-layout.ts";
 
@@ -19,6 +20,7 @@ export interface StackSinks {
   readonly frames: FrameTable;
   readonly stacks: StackList;
   readonly texts: ChunkTexts;
+  readonly budget: TextBudget;
 }
 
 export class ChunkStacks {

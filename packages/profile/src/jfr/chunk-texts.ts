@@ -2,19 +2,24 @@
 import type { ConstantPools } from "./constant-pools.ts";
 import { dangling, POOL_STRING } from "./constant-pools.ts";
 import { JfrCursor, unreadable } from "./jfr-cursor.ts";
+import type { TextBudget } from "./text-budget.ts";
 
 export class ChunkTexts {
   readonly #pools: ConstantPools;
   readonly #cursor: JfrCursor;
+  readonly #budget: TextBudget;
 
-  constructor(recording: Uint8Array, pools: ConstantPools) {
+  constructor(recording: Uint8Array, pools: ConstantPools, budget: TextBudget) {
     this.#pools = pools;
     this.#cursor = new JfrCursor(recording);
+    this.#budget = budget;
   }
 
-  /** Throws a refusal for a string that leads nowhere, or to itself. */
+  /** Throws a refusal for a string that leads nowhere, or to itself, and beyond the budget. */
   at(place: number): string {
-    return this.#at(place, 0);
+    const text = this.#at(place, 0);
+    this.#budget.spend(text.length);
+    return text;
   }
 
   #at(place: number, hops: number): string {

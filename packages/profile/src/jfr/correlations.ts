@@ -15,7 +15,8 @@ export interface CorrelationSlots {
 export class Correlations {
   readonly #snapshot: LabelsSnapshot | undefined;
   readonly #numbers = new Map<string, number>();
-  readonly #labels: (readonly Label[])[] = [[]];
+  /** By number. */
+  readonly #correlations: Correlation[] = [{ context: 0n, span: 0n, spanName: 0n }];
   /** Events of one thread follow one another with the same ids. */
   #lastKey = "";
   #last = 0;
@@ -33,27 +34,33 @@ export class Correlations {
     if (key === this.#lastKey) return this.#last;
     let number = this.#numbers.get(key);
     if (number === undefined) {
-      number = this.#labels.length;
+      number = this.#correlations.length;
       this.#numbers.set(key, number);
-      this.#labels.push(this.#read(wide(contextLow, contextHigh), wide(spanLow, spanHigh), wide(nameLow, nameHigh)));
+      this.#correlations.push({ context: wide(contextLow, contextHigh), span: wide(spanLow, spanHigh), spanName: wide(nameLow, nameHigh) });
     }
     this.#lastKey = key;
     this.#last = number;
     return number;
   }
 
+  /**
+   * As Pyroscope's. A context that the labels part does not have gives none: the agent may have dropped it, or sent no such part. Made anew by each
+   * call, and not kept: there may be as many correlations as events, each with all labels of one large context.
+   */
   labelsOf(correlation: number): readonly Label[] {
-    return this.#labels[correlation]!;
-  }
-
-  /** As Pyroscope's. A context that the labels part does not have gives none: the agent may have dropped it, or sent no such part. */
-  #read(context: bigint, span: bigint, spanName: bigint): readonly Label[] {
+    const { context, span, spanName } = this.#correlations[correlation]!;
     const labels: Label[] = context === 0n ? [] : [...(this.#snapshot?.labelsOf(context) ?? [])];
     if (span !== 0n) labels.push({ name: "profile_id", value: span.toString(16).padStart(16, "0") });
     const named = spanName === 0n ? "" : (this.#snapshot?.stringOf(spanName) ?? "");
     if (named !== "") labels.push({ name: "span_name", value: named });
     return labels;
   }
+}
+
+interface Correlation {
+  readonly context: bigint;
+  readonly span: bigint;
+  readonly spanName: bigint;
 }
 
 function wide(low: number, high: number): bigint {

@@ -4,7 +4,7 @@
  *   message LabelsSnapshot { map<int64, Context> contexts = 1; map<int64, string> strings = 2; }
  *   message Context        { map<int64, int64> labels = 1; }           name -> value, both numbers of strings
  *
- * A context is read when an event names it.
+ * A context and a string are read when they are asked for, and once: many contexts may name one string, and many events one context.
  */
 import { VarintCursor } from "@pyromesh/base";
 import type { Label } from "../labels/labels.ts";
@@ -12,16 +12,18 @@ import { malformed } from "../labels/refusal.ts";
 
 export class LabelsSnapshot {
   readonly #bytes: Buffer;
-  /** Where each lies: from and to. */
-  readonly #contexts = new Map<bigint, readonly [number, number]>();
-  readonly #strings = new Map<bigint, readonly [number, number]>();
+  /** Where each lies. */
+  readonly #contexts = new Map<bigint, Span>();
+  readonly #strings = new Map<bigint, Span>();
+  readonly #readContexts = new Map<bigint, readonly Label[]>();
+  readonly #readStrings = new Map<bigint, string>();
 
   /** Throws a refusal. */
   constructor(bytes: Uint8Array) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     forEachField(this.#bytes, 0, bytes.length, (field, from, to) => {
       if (field !== CONTEXTS && field !== STRINGS) return;
-      let value: readonly [number, number] = [to, to];
+      let value: Span = [to, to];
       const key = this.#readEntry(from, to, (valueFrom, valueTo) => (value = [valueFrom, valueTo]));
       (field === CONTEXTS ? this.#contexts : this.#strings).set(key, value);
     });
@@ -29,9 +31,12 @@ export class LabelsSnapshot {
 
   /** Undefined where there is no such context. Labels whose name or value is empty are left out. */
   labelsOf(context: bigint): readonly Label[] | undefined {
+    const known = this.#readContexts.get(context);
+    if (known !== undefined) return known;
     const found = this.#contexts.get(context);
     if (found === undefined) return undefined;
     const labels: Label[] = [];
+    this.#readContexts.set(context, labels);
     forEachField(this.#bytes, found[0], found[1], (field, from, to) => {
       if (field !== CONTEXT_LABELS) return;
       let named = 0n;
@@ -44,8 +49,13 @@ export class LabelsSnapshot {
 
   /** Empty where there is no such string. */
   stringOf(number: bigint): string {
+    const known = this.#readStrings.get(number);
+    if (known !== undefined) return known;
     const found = this.#strings.get(number);
-    return found === undefined ? "" : this.#bytes.toString("utf8", found[0], found[1]);
+    if (found === undefined) return "";
+    const text = this.#bytes.toString("utf8", found[0], found[1]);
+    this.#readStrings.set(number, text);
+    return text;
   }
 
   /** Reads an entry of a map, and returns its key. */
@@ -66,6 +76,9 @@ export class LabelsSnapshot {
     return key;
   }
 }
+
+/** From and to. */
+type Span = readonly [number, number];
 
 const CONTEXTS = 1;
 const STRINGS = 2;

@@ -18,6 +18,7 @@ import { readMetadata } from "./metadata.ts";
 import type { ProfileKind } from "./profile-kinds.ts";
 import { SampleColumns } from "./sample-columns.ts";
 import { StackList } from "./stack-list.ts";
+import { TextBudget } from "./text-budget.ts";
 import { ThreadStates } from "./thread-states.ts";
 import { ValueLayouts } from "./value-layout.ts";
 
@@ -37,6 +38,7 @@ export interface Recording {
 export function readRecording(bytes: Uint8Array, snapshot: LabelsSnapshot | undefined, limits: ProfileLimits): Recording {
   const frames = new FrameTable();
   const stacks = new StackList();
+  const budget = new TextBudget();
   const correlations = new Correlations(snapshot);
   const samples = new Map<ProfileKind, SampleColumns>();
   const rowCountMax = orUnbounded(limits.sampleCountMax);
@@ -55,8 +57,8 @@ export function readRecording(bytes: Uint8Array, snapshot: LabelsSnapshot | unde
     const header = readChunkHeader(bytes, at);
     const layouts = new ValueLayouts(readMetadata(bytes, header.metadataAt, header.end));
     const pools = readConstantPools(bytes, layouts, { lastCheckpointAt: header.lastCheckpointAt, from: header.eventsAt, end: header.end });
-    const texts = new ChunkTexts(bytes, pools);
-    const chunkStacks = new ChunkStacks(bytes, layouts, pools, { frames, stacks, texts });
+    const texts = new ChunkTexts(bytes, pools, budget);
+    const chunkStacks = new ChunkStacks(bytes, layouts, pools, { frames, stacks, texts, budget });
     const states = new ThreadStates(bytes, layouts, pools, texts);
     readEvents(bytes, header, layouts, { stacks: chunkStacks, states, texts }, sink);
     if (at === 0) startNs = header.startNs;

@@ -12,6 +12,8 @@ import { malformed } from "../labels/refusal.ts";
 export class ValueLayouts {
   readonly types: JfrTypes;
   readonly #layouts = new Map<JfrType, ValueLayout>();
+  /** Fields written out so far, for all layouts. */
+  #fieldCount = 0;
 
   constructor(types: JfrTypes) {
     this.types = types;
@@ -50,7 +52,8 @@ export class ValueLayouts {
   }
 
   #writeField(program: Program, field: JfrField, depth: number): void {
-    if (program.words.length > WORDS_MAX) throw malformed(`the JFR recording has a type of more than ${WORDS_MAX / 2} fields, with those of the types that it holds: record with another recorder`);
+    if (++program.fieldCount > FIELDS_MAX) throw malformed(`the JFR recording has a type of more than ${FIELDS_MAX} fields, with those of the types that it holds: record with another recorder`);
+    if (++this.#fieldCount > FIELDS_MAX_OF_ALL) throw malformed(`the JFR recording has types of more than ${FIELDS_MAX_OF_ALL} fields together, with those of the types that they hold: record with another recorder`);
     if (!field.isArray) return this.#writeElement(program, field, depth);
     const from = program.openArray();
     this.#writeElement(program, field, depth);
@@ -131,11 +134,16 @@ const SIMPLE_TYPES: ReadonlyMap<string, readonly [number, number]> = new Map([
 
 /** Real types are three deep. */
 const TYPE_DEPTH_MAX = 8;
-/** Two words a field. Real types have some 40 fields. */
-const WORDS_MAX = 8192;
+/**
+ * Types that hold others several times have many more fields than the metadata describes: each level multiplies them. Fields are counted and not
+ * words, since equal fields are joined and take no more words, and still the time. Real types have some 40 fields, those of a chunk a few thousand.
+ */
+const FIELDS_MAX = 4096;
+const FIELDS_MAX_OF_ALL = 65_536;
 
 class Program {
   readonly words: number[] = [];
+  fieldCount = 0;
   /** The instruction that the next one is joined with where they are equal: most fields are integers. -1: none, at the borders of an array. */
   #last = -1;
 

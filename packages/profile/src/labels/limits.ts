@@ -51,6 +51,14 @@ export const DEFAULT_ACCEPTANCE_WINDOW: AcceptanceWindow = {
   rejectNewerThanMs: 600_000,
 };
 
+/** A kernel for more would need more memory than WebAssembly can address. */
+export const PPROF_SIZE_BYTES_MAX: number = 16 * 2 ** 20;
+
+/** How large a pprof may be that a reader of another format makes: more is refused, or could not be decoded where the limit was raised beyond it. */
+export function pprofSizeBytesMax({ profileSizeBytesMax }: Pick<ProfileLimits, "profileSizeBytesMax">): number {
+  return Math.min(orUnbounded(profileSizeBytesMax), PPROF_SIZE_BYTES_MAX);
+}
+
 export function checkProfileSize(sizeBytes: number, limits: ProfileLimits): void {
   if (limits.profileSizeBytesMax > 0 && sizeBytes > limits.profileSizeBytesMax) {
     throw refusal(

@@ -10,13 +10,12 @@ import { orUnbounded } from "../labels/limits.ts";
 import { RESULT, TIME } from "../gen/kernel-layout.ts";
 import { addedTextBytesMax, nodeCountMax } from "./kernel-memory.ts";
 import { PprofKernel } from "./pprof-kernel.ts";
+import { PPROF_SIZE_BYTES_MAX } from "../labels/limits.ts";
 import { refusal } from "../labels/refusal.ts";
 import { StacktraceWalk } from "./stacktrace-walk.ts";
 
 /** Input that a kernel has room for at least. */
 const INPUT_BYTES_MIN = 256 * 1024;
-/** A kernel for more input would need more memory than WebAssembly can address. Reached only where `max_profile_size_bytes` was raised beyond it. */
-const INPUT_BYTES_MAX = 16 * 1024 * 1024;
 
 const NOTHING = new Uint8Array(0);
 const NO_NUMBERS = new Uint32Array(0);
@@ -126,10 +125,10 @@ export class PprofDecoder {
 
   #kernelFor(inputBytes: number): PprofKernel {
     if (this.#kernel === undefined || inputBytes > this.#kernel.memory.inputBytesMax) {
-      if (inputBytes > INPUT_BYTES_MAX) {
-        throw refusal("profile_size_limit", `the profile is ${inputBytes} bytes uncompressed and at most ${INPUT_BYTES_MAX} can be decoded: profile for a shorter time`);
+      if (inputBytes > PPROF_SIZE_BYTES_MAX) {
+        throw refusal("profile_size_limit", `the profile is ${inputBytes} bytes uncompressed and at most ${PPROF_SIZE_BYTES_MAX} can be decoded: profile for a shorter time`);
       }
-      this.#kernel = new PprofKernel(Math.min(INPUT_BYTES_MAX, Math.max(this.#inputBytesMin, Math.ceil(inputBytes * 1.25))));
+      this.#kernel = new PprofKernel(Math.min(PPROF_SIZE_BYTES_MAX, Math.max(this.#inputBytesMin, Math.ceil(inputBytes * 1.25))));
     }
     return this.#kernel;
   }
