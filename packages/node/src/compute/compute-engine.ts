@@ -2,8 +2,7 @@
  * What one worker does: decodes pushes, holds the datasets that hash to it, builds their sections, scans them. Synchronous
  * and free of threads (worker-loop.ts).
  */
-import { constants, gunzipSync } from "node:zlib";
-import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } from "@pyromesh/base";
+import { assert, claimedInflatedBytes, CodedError, gunzipWithin, GzipTooLarge, invalidArgument, isGzip } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps } from "@pyromesh/block";
 import type { BodyFormat, EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
@@ -342,20 +341,12 @@ const BODY_RECORD_BYTES_MAX = 64 * 2 ** 20;
 /** Applies also where a tenant's limit is higher or off: profile/src/pprof/pprof-decode.ts refuses what is larger, so inflating more would be wasted. */
 const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
 
-/** zlib is given a buffer of the length that the gzip trailer claims: growing one in steps costs as much as inflating. A trailer that claims too much costs INFLATE_STEP_MAX at most. */
-const INFLATE_STEP_MIN = 1 << 12;
-const INFLATE_STEP_MAX = 1 << 20;
-
 function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
   const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
   try {
-    return gunzipSync(gzip, {
-      maxOutputLength: sizeBytesMax,
-      chunkSize: Math.min(INFLATE_STEP_MAX, Math.max(INFLATE_STEP_MIN, claimedInflatedBytes(gzip) + 1)),
-      finishFlush: constants.Z_FINISH,
-    });
+    return gunzipWithin(gzip, sizeBytesMax);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(sizeBytesMax);
+    if (error instanceof GzipTooLarge) throw tooLarge(sizeBytesMax);
     throw invalidArgument("PROFILE_GZIP_BROKEN", `the gzip stream is torn or damaged: send the whole profile`, error);
   }
 }

@@ -10,8 +10,8 @@ import type { DiffForm, DotForm, ListingForm, MessageForm, PprofForm, TopTableFo
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type {
-  BodyFormat,
   AcceptanceWindow,
+  BodyFormat,
   Counts,
   EncodedRecord,
   PushInput,

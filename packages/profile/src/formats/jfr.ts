@@ -1,6 +1,5 @@
 /** A JFR recording (jfr/recording.ts): one profile for each kind of what was sampled. */
-import { constants, gunzipSync } from "node:zlib";
-import { isGzip } from "@pyromesh/base";
+import { gunzipWithin, GzipTooLarge, isGzip } from "@pyromesh/base";
 import { LabelsSnapshot } from "../jfr/labels-snapshot.ts";
 import { readRecording } from "../jfr/recording.ts";
 import { samplesToPprof } from "../jfr/samples-to-pprof.ts";
@@ -59,9 +58,9 @@ function withOwnFraction(timeNs: bigint, startNs: bigint): bigint {
 function inflated(labels: Uint8Array, sizeBytesMax: number): Uint8Array {
   if (!isGzip(labels)) return labels;
   try {
-    return gunzipSync(labels, { maxOutputLength: sizeBytesMax, finishFlush: constants.Z_FINISH });
+    return gunzipWithin(labels, sizeBytesMax);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
+    if (error instanceof GzipTooLarge) {
       throw refusal("profile_size_limit", `the field labels has more than ${sizeBytesMax} bytes once decompressed: use fewer label sets in one recording, or raise limits.max_profile_size_bytes`);
     }
     throw malformed("the field labels is a gzip stream that is torn or damaged: send it whole");

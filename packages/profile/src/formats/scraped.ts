@@ -16,10 +16,9 @@
  * Stacktraces are compared by function, file and line, or by address where a location has no function: ids differ from one answer to the next.
  * Differences are exact over int64. Time and memory are linear in the two bodies, which the limits of a profile bound.
  */
-import { gunzipSync } from "node:zlib";
-import { ByteWriter, isGzip, messageOf, VarintCursor } from "@pyromesh/base";
+import { ByteWriter, gunzipWithin, isGzip, messageOf, VarintCursor } from "@pyromesh/base";
 import { malformed, refusal } from "../labels/refusal.ts";
-import { orUnbounded } from "../labels/limits.ts";
+import { pprofSizeBytesMax } from "../labels/limits.ts";
 import type { FormatBody, FormatContext } from "./format.ts";
 
 /** Plain data: it is sent to the worker with the body. */
@@ -41,7 +40,7 @@ export function readScraped(body: Uint8Array, { timeNs, counters }: ScrapedPprof
   const now = parsePprof(body);
   const timeField = now.timeNs === 0n ? timeNs : undefined;
   if (counters === undefined) return { profiles: [{ pprof: timeField === undefined ? body : rewritten(now, undefined, timeField), labels }] };
-  const before = counters.before === undefined ? undefined : parsePprof(unpacked(counters.before, orUnbounded(limits.profileSizeBytesMax)));
+  const before = counters.before === undefined ? undefined : parsePprof(unpacked(counters.before, pprofSizeBytesMax(limits)));
   const values = differences(before, now);
   return { profiles: values.size === 0 ? [] : [{ pprof: rewritten(now, values, timeField), labels }] };
 }
@@ -291,7 +290,7 @@ function broken(offset: number): Error {
 function unpacked(bytes: Uint8Array, sizeBytesMax: number): Uint8Array {
   if (!isGzip(bytes)) return bytes;
   try {
-    return gunzipSync(bytes, Number.isFinite(sizeBytesMax) ? { maxOutputLength: sizeBytesMax } : {});
+    return gunzipWithin(bytes, sizeBytesMax);
   } catch (error) {
     throw refusal("profile_size_limit", `the scrape before cannot be unpacked within ${sizeBytesMax} bytes: ${messageOf(error)}`);
   }
