@@ -1,6 +1,7 @@
 /**
  * Checks the bucket once everything is flushed: it holds as many records of each tenant as the answers counted, each segment has the tenant and window that its key names, and of a
- * node that is alone no record is there again but where its push was sent again.
+ * node that is alone no record is there again but where its push was sent again, or where the bucket gave another object in place of its segment: who uploads it takes that for
+ * the work of a copied data directory, and uploads it once more under another name.
  */
 import { bytesSource, OBJECT_PREFIX, parseObjectKey, readFooter, readIdentities } from "@pyromesh/block";
 import type { World } from "../world/world.ts";
@@ -9,6 +10,7 @@ import { Violation } from "./violation.ts";
 export async function checkBucket({ bucket, isCluster, ledger }: World): Promise<void> {
   const { signal } = new AbortController();
   const identitiesOf = new Map<string, Set<string>>();
+  const onceOf = new Map<string, Set<string>>();
   const copyCounts = new Map<string, number>();
   for await (const page of bucket.contents.list(OBJECT_PREFIX, {}, signal)) {
     for (const { key } of page) {
@@ -19,9 +21,13 @@ export async function checkBucket({ bucket, isCluster, ledger }: World): Promise
       if (meta.tenant !== named.tenant || meta.windowStartMs !== named.windowStartMs) throw new Violation("tenants-never-meet", `${key} holds the segment of ${meta.tenant}, window ${meta.windowStartMs}`);
       const identities = identitiesOf.get(named.tenant) ?? new Set<string>();
       identitiesOf.set(named.tenant, identities);
+      const once = onceOf.get(named.tenant) ?? new Set<string>();
+      onceOf.set(named.tenant, once);
       for (const identity of await readIdentities(source, key, signal)) {
-        if (identities.has(identity)) copyCounts.set(named.tenant, (copyCounts.get(named.tenant) ?? 0) + 1);
         identities.add(identity);
+        if (bucket.everMixedUp.has(key)) continue;
+        if (once.has(identity)) copyCounts.set(named.tenant, (copyCounts.get(named.tenant) ?? 0) + 1);
+        once.add(identity);
       }
     }
   }

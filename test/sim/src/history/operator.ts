@@ -120,7 +120,7 @@ async function spoilObject(world: World, fault: "bucket hides an object" | "buck
   const key = own.pick(keys);
   const other = own.pick(keys);
   if (fault === "bucket hides an object") bucket.hidden.add(key);
-  else if (key !== other) bucket.mixedUp.set(key, other);
+  else if (key !== other) bucket.mixUp(key, other);
   // Of one node the clients ask so seldom that most such objects would never be read meanwhile.
   if (!isCluster) await askUntil(world, own, scheduler.nowMs + lengthMs);
   else await scheduler.wait(lengthMs);

@@ -49,6 +49,8 @@ export class SimBucket {
   readonly hidden: Set<string> = new Set();
   /** Key -> the key whose bytes are read in its place. */
   readonly mixedUp: Map<string, string> = new Map();
+  /** All keys that have been in `mixedUp`. */
+  readonly everMixedUp: Set<string> = new Set();
   /** Puts under this prefix are refused with BUCKET_FORBIDDEN. */
   forbiddenPrefix: string | undefined;
   /** What was put before is in every LIST that begins later. */
@@ -77,6 +79,11 @@ export class SimBucket {
    */
   showWhatWasPut(): void {
     this.#shownBeforeMs = this.#modules.scheduler.nowMs;
+  }
+
+  mixUp(key: string, other: string): void {
+    this.mixedUp.set(key, other);
+    this.everMixedUp.add(key);
   }
 
   /** The bucket as one run of the node sees it. */
