@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { CodedError } from "@pyromesh/base";
 import { expect } from "chai";
 import { stacksOf } from "../testing/format-stacks.ts";
 import type { FormatStacks } from "../testing/format-stacks.ts";
+import { corpusPath } from "../testing/pprof-oracle.ts";
 
 const $schema = "https://www.speedscope.app/file-format-schema.json";
 const FRAMES = [{ name: "a" }, { name: "b", file: "b.ts", line: 7 }, { name: "c", file: null, col: 3 }, { name: "d" }];
@@ -165,20 +166,20 @@ describe("format speedscope", () => {
   });
 
   describe("corpus", () => {
-    const folder = process.env["PYROMESH_CORPUS"] === undefined ? undefined : path.join(process.env["PYROMESH_CORPUS"], "speedscope");
-    const has = folder !== undefined && existsSync(folder);
+    const corpus = corpusPath();
+    const folder = corpus === undefined ? "" : path.join(corpus, "speedscope");
 
     it("simple: hundredths of a sample, as there", function () {
-      if (!has) return this.skip();
-      const [profile, ...more] = readFile(readFileSync(path.join(folder!, "simple.speedscope.json"), "utf8"));
+      if (corpus === undefined) return this.skip();
+      const [profile, ...more] = readFile(readFileSync(path.join(folder, "simple.speedscope.json"), "utf8"));
       expect(more).deep.equal([]);
       // Pyroscope's own expectation is 500, 500 and 400 hundredths; at 100 Hz a sample is 10 ms.
       expect(profile).deep.equal({ labels: { __name__: "process_cpu", env: "x", profile_name: "simple.txt", service_name: "shop" }, type: `${CPU}:10000000`, stacks: { "a;b;c": 50_000_000n, "a;b;d": 40_000_000n, "a;b": 50_000_000n } });
     });
 
     it("two-sampled: two series of wall time", function () {
-      if (!has) return this.skip();
-      const profiles = readFile(readFileSync(path.join(folder!, "two-sampled.speedscope.json"), "utf8"));
+      if (corpus === undefined) return this.skip();
+      const profiles = readFile(readFileSync(path.join(folder, "two-sampled.speedscope.json"), "utf8"));
       const stacks = { "a;b;c": 5_000_000_000n, "a;b;d": 4_000_000_000n, "a;b": 5_000_000_000n };
       expect(profiles).deep.equal(["one", "two"].map((name) => ({ labels: { __name__: "wall", env: "x", profile_name: name, service_name: "shop" }, type: `${WALL}:10000000`, stacks })));
     });
