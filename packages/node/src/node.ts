@@ -12,7 +12,7 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, messageOf, toHex, Turns, unavailable, untilAborted } from "@pyromesh/base";
+import { assert, CodedError, toHex, Turns, unavailable, untilAborted } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource, readReplication } from "@pyromesh/block";
@@ -25,7 +25,8 @@ import { rowSource } from "./background/row-source.ts";
 import { aloneCluster } from "./cluster/alone.ts";
 import { BUILD_FORMATS, memberFormats } from "./process/build-formats.ts";
 import type { BuildFormats } from "./process/build-formats.ts";
-import { isFirstMember } from "./cluster/founding.ts";
+import type { FoundingFacts } from "./cluster/founding.ts";
+import { FoundingWatch } from "./cluster/founding-watch.ts";
 import { HeldAcks } from "./cluster/held-acks.ts";
 import type { JoinedCluster, OwnStore } from "./cluster/joined-cluster.ts";
 import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
@@ -166,6 +167,7 @@ export class Node {
   #phase: "starting" | "ready" | "stopping" = "starting";
   /** The data directory wrote to its bucket before this start. */
   #wasMarked = false;
+  #founding: FoundingWatch | undefined;
   #replaying: Promise<Engines> | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -232,35 +234,38 @@ export class Node {
 
   /** Resolves when this node is a full member of its cluster. */
   async #join({ cluster, release }: Member): Promise<void> {
+    const { clock, logger } = this.#modules;
     const { link } = this.#replayed;
     this.#checkStore();
     this.#progress.begin(`joining the cluster ${cluster.view.clusterName}: a majority of its members must know this node`);
     cluster.start({ bucket: link.guarded, onRolledBack: (reason) => void this.#takeNewStore(reason) });
-    await this.#foundIfFirst();
+    this.#founding = new FoundingWatch(
+      { clock, logger, mayFound: () => cluster.mayFound, readFacts: (signal) => this.#readFoundingFacts(signal), found: () => this.#found(cluster) },
+      this.#stopped.signal,
+    );
+    await this.#founding.look();
     release.start();
     await cluster.joined(this.#stopped.signal);
     await untilAborted(this.#replayed.versions.start(), this.#stopped.signal);
   }
 
-  /** At the start, and after each LIST until this node has joined: the bucket may not have answered before. */
-  async #foundIfFirst(): Promise<void> {
-    const { bucket, head, link, member } = this.#engines ?? {};
-    if (bucket === undefined || head === undefined || link === undefined || member?.cluster.mayFound !== true) return;
-    try {
-      const isFirst = isFirstMember({
-        isInit: this.#config.isBucketInit,
-        founder: link.founder,
-        wasMarked: this.#wasMarked,
-        hasJoins: this.#config.join.length > 0,
-        hasData: head.storeCountMin !== undefined || head.givenOrdinalCount > 0,
-        bucketReplication: await readReplication(bucket, this.#stopped.signal),
-      });
-      if (!isFirst || !member.cluster.mayFound) return;
-      member.cluster.found();
-      if (this.#config.join.length > 0 && this.#config.replication > 1 && member.cluster.view.acks === 1) this.#modules.logger.warn(FOUNDS_ALONE, { join: this.#config.join, replication: this.#config.replication });
-    } catch (error) {
-      this.#modules.logger.debug("whether this node is the first of its cluster is not known yet: the bucket did not answer", { reason: messageOf(error) });
-    }
+  /** What decides whether this node is the first of its cluster. Rejects where the bucket does not answer. */
+  async #readFoundingFacts(signal: AbortSignal): Promise<FoundingFacts> {
+    const { bucket, head, link } = this.#engines!;
+    return {
+      isInit: this.#config.isBucketInit,
+      founder: link.founder,
+      wasMarked: this.#wasMarked,
+      hasJoins: this.#config.join.length > 0,
+      hasData: head.storeCountMin !== undefined || head.givenOrdinalCount > 0,
+      bucketReplication: await readReplication(bucket, signal),
+    };
+  }
+
+  #found(cluster: JoinedCluster): void {
+    const { join, replication } = this.#config;
+    cluster.found();
+    if (join.length > 0 && replication > 1 && cluster.view.acks === 1) this.#modules.logger.warn(FOUNDS_ALONE, { join, replication });
   }
 
   /** The store lost what it had acknowledged. Under a new id it is another one, and what it lost counts as lost with the former. */
@@ -505,7 +510,7 @@ export class Node {
   #onListed(): void {
     this.#engines?.member?.cluster.onListed();
     this.#engines?.member?.release.onListed();
-    void this.#foundIfFirst();
+    void this.#founding?.look();
     this.#checkStore();
   }
 
