@@ -42,21 +42,23 @@ interface SampleEvent {
   readonly kind: ProfileKind | undefined;
   /** The field that is added up. Absent: events are only counted. */
   readonly value?: string;
+  /** The field is in ticks of the chunk's clock, and becomes nanoseconds. */
+  readonly isTicks?: boolean;
 }
 
 const EXECUTION_SAMPLE = "jdk.ExecutionSample";
 const WALL_CLOCK_SAMPLE = "profiler.WallClockSample";
 const ACTIVE_SETTING = "jdk.ActiveSetting";
 
-/** As Pyroscope reads them. A duration is in ticks of the recording's clock, and kept as it stands: the agent's clock ticks nanoseconds. */
+/** As Pyroscope reads them, but for ticks, which it takes for nanoseconds. */
 const SAMPLE_EVENTS: ReadonlyMap<string, SampleEvent> = new Map([
   [EXECUTION_SAMPLE, { kind: undefined }],
   [WALL_CLOCK_SAMPLE, { kind: undefined, value: "samples" }],
   ["jdk.ObjectAllocationInNewTLAB", { kind: IN_NEW_TLAB, value: "tlabSize" }],
   ["jdk.ObjectAllocationOutsideTLAB", { kind: OUTSIDE_TLAB, value: "allocationSize" }],
   ["jdk.ObjectAllocationSample", { kind: ALLOC_SAMPLE, value: "weight" }],
-  ["jdk.JavaMonitorEnter", { kind: MUTEX, value: "duration" }],
-  ["jdk.ThreadPark", { kind: BLOCK, value: "duration" }],
+  ["jdk.JavaMonitorEnter", { kind: MUTEX, value: "duration", isTicks: true }],
+  ["jdk.ThreadPark", { kind: BLOCK, value: "duration", isTicks: true }],
   ["profiler.LiveObject", { kind: LIVE }],
   ["profiler.Malloc", { kind: MALLOC, value: "size" }],
 ]);
@@ -64,12 +66,14 @@ const SAMPLE_EVENTS: ReadonlyMap<string, SampleEvent> = new Map([
 interface EventReader {
   readonly name: string;
   readonly kind: ProfileKind | undefined;
+  /** What the field that is added up is multiplied by. */
+  readonly scale: number;
   readonly struct: StructReader;
 }
 
 /** Throws a refusal. */
 export function readEvents(recording: Uint8Array, header: ChunkHeader, layouts: ValueLayouts, from: EventSource, sink: EventSink): void {
-  const readers = eventReaders(layouts);
+  const readers = eventReaders(layouts, header.nsPerTick);
   const cursor = new JfrCursor(recording, header.eventsAt, header.end);
   const values = new Float64Array(SLOT_COUNT);
   while (cursor.at < header.end) {
@@ -91,17 +95,17 @@ export function readEvents(recording: Uint8Array, header: ChunkHeader, layouts: 
   }
 }
 
-function eventReaders(layouts: ValueLayouts): ReadonlyMap<number, EventReader> {
+function eventReaders(layouts: ValueLayouts, nsPerTick: number): ReadonlyMap<number, EventReader> {
   const readers = new Map<number, EventReader>();
-  for (const [name, { kind, value }] of SAMPLE_EVENTS) {
+  for (const [name, { kind, value, isTicks = false }] of SAMPLE_EVENTS) {
     const type = layouts.types.byName.get(name);
     if (type === undefined) continue;
     const struct = new StructReader(layouts, type, value === undefined ? SAMPLE_FIELDS : { ...SAMPLE_FIELDS, [value]: { slot: SLOT_VALUE, read: "number" } });
     // Without a stacktrace an event says nothing here.
-    if (struct.has("stackTrace")) readers.set(type.id, { name, kind, struct });
+    if (struct.has("stackTrace")) readers.set(type.id, { name, kind, scale: isTicks ? nsPerTick : 1, struct });
   }
   const setting = layouts.types.byName.get(ACTIVE_SETTING);
-  if (setting !== undefined) readers.set(setting.id, { name: ACTIVE_SETTING, kind: undefined, struct: new StructReader(layouts, setting, SETTING_FIELDS) });
+  if (setting !== undefined) readers.set(setting.id, { name: ACTIVE_SETTING, kind: undefined, scale: 1, struct: new StructReader(layouts, setting, SETTING_FIELDS) });
   return readers;
 }
 
@@ -125,10 +129,10 @@ function readSetting(texts: ChunkTexts, values: Float64Array, sink: EventSink): 
   if (name > 0 && value > 0 && texts.at(name) === "event") sink.sampledEvent = texts.at(value);
 }
 
-function addSample({ name, kind, struct }: EventReader, at: number, values: Float64Array, from: EventSource, sink: EventSink): void {
+function addSample({ name, kind, scale, struct }: EventReader, at: number, values: Float64Array, from: EventSource, sink: EventSink): void {
   const stack = from.stacks.stack(values[SLOT_STACK]!, at);
   if (stack < 0) return;
-  const value = values[SLOT_VALUE]!;
+  const value = scale === 1 ? values[SLOT_VALUE]! : Math.round(values[SLOT_VALUE]! * scale);
   if (kind !== undefined) return sink.add(kind, stack, values, 1, value);
   const state = struct.has("state") ? from.states.nameOf(values[SLOT_STATE]!, at) : "";
   if (name === EXECUTION_SAMPLE) {
