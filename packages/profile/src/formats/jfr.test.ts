@@ -125,6 +125,21 @@ describe("jfr: what a recording is read as", () => {
     expect(refusalOf(waits(0n, 1))).to.contain("its clock ticks 0 times a second");
   });
 
+  it("a wait that began in the chunk before has its stacktrace there, as the JDK writes it", () => {
+    const own = new JfrPools((number) => 1000 + number);
+    const first = chunk();
+    const wait = (startTime: number, stackTrace: number): Uint8Array =>
+      chunk((pools) => ({ startTicks: 500n, events: [["jdk.JavaMonitorEnter", { startTime, stackTrace, duration: 30 }], ["jdk.JavaMonitorEnter", { startTime: 500, stackTrace: pools.stack([{ name: "A.f" }]), duration: 4 }]] }), own);
+    const delays = (bytes: Uint8Array): unknown => Object.entries(sums(bytes)).filter(([key]) => key.includes("delay")).map(([key, value]) => [key.slice(key.indexOf("} ") + 2), value]);
+    expect(delays(Buffer.concat([first, wait(499, 1)]))).to.deep.equal([["Main.run;Main.work", 30n], ["A.f", 4n]]);
+    // The chunk before is not in the recording, or does not have it, or another one lies between: the wait is left out.
+    expect(delays(wait(499, 1))).to.deep.equal([["A.f", 4n]]);
+    expect(delays(Buffer.concat([first, wait(499, 77)]))).to.deep.equal([["A.f", 4n]]);
+    expect(delays(Buffer.concat([first, wait(500, 1001), wait(499, 1)]))).to.deep.equal([["Main.run;Main.work", 30n], ["A.f", 8n]]);
+    // What began in the chunk must have it there.
+    expect(refusalOf(Buffer.concat([first, wait(500, 1)]))).to.contain("jdk.types.StackTrace 1, which is in no checkpoint");
+  });
+
   it("several chunks add up, each with ids of its own", () => {
     const second = new JfrPools((number) => 900 - number);
     const both = Buffer.concat([chunk(), chunk(() => ({}), second)]);

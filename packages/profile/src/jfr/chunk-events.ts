@@ -35,7 +35,8 @@ const SLOT_VALUE = 2;
 export const SLOT_CONTEXT = 4;
 export const SLOT_SPAN = 6;
 export const SLOT_SPAN_NAME = 8;
-const SLOT_COUNT = 10;
+const SLOT_START = 10;
+const SLOT_COUNT = 11;
 
 interface SampleEvent {
   /** Undefined: which kinds an event counts for depends on the state of its thread. */
@@ -68,12 +69,14 @@ interface EventReader {
   readonly kind: ProfileKind | undefined;
   /** What the field that is added up is multiplied by. */
   readonly scale: number;
+  /** An event that began before this, in ticks, is one of the chunk in which it ended. */
+  readonly earlierThan: number;
   readonly struct: StructReader;
 }
 
 /** Throws a refusal. */
 export function readEvents(recording: Uint8Array, header: ChunkHeader, layouts: ValueLayouts, from: EventSource, sink: EventSink): void {
-  const readers = eventReaders(layouts, header.nsPerTick);
+  const readers = eventReaders(layouts, header);
   const cursor = new JfrCursor(recording, header.eventsAt, header.end);
   const values = new Float64Array(SLOT_COUNT);
   while (cursor.at < header.end) {
@@ -95,17 +98,18 @@ export function readEvents(recording: Uint8Array, header: ChunkHeader, layouts: 
   }
 }
 
-function eventReaders(layouts: ValueLayouts, nsPerTick: number): ReadonlyMap<number, EventReader> {
+function eventReaders(layouts: ValueLayouts, { nsPerTick, startTicks }: ChunkHeader): ReadonlyMap<number, EventReader> {
   const readers = new Map<number, EventReader>();
   for (const [name, { kind, value, isTicks = false }] of SAMPLE_EVENTS) {
     const type = layouts.types.byName.get(name);
     if (type === undefined) continue;
-    const struct = new StructReader(layouts, type, value === undefined ? SAMPLE_FIELDS : { ...SAMPLE_FIELDS, [value]: { slot: SLOT_VALUE, read: "number" } });
+    const valueField: Readonly<Record<string, WantedField>> = value === undefined ? {} : { [value]: { slot: SLOT_VALUE, read: "number" } };
+    const struct = new StructReader(layouts, type, { ...SAMPLE_FIELDS, ...valueField, ...(isTicks ? START_FIELD : {}) });
     // Without a stacktrace an event says nothing here.
-    if (struct.has("stackTrace")) readers.set(type.id, { name, kind, scale: isTicks ? nsPerTick : 1, struct });
+    if (struct.has("stackTrace")) readers.set(type.id, { name, kind, scale: isTicks ? nsPerTick : 1, earlierThan: isTicks && struct.has("startTime") ? startTicks : 0, struct });
   }
   const setting = layouts.types.byName.get(ACTIVE_SETTING);
-  if (setting !== undefined) readers.set(setting.id, { name: ACTIVE_SETTING, kind: undefined, scale: 1, struct: new StructReader(layouts, setting, SETTING_FIELDS) });
+  if (setting !== undefined) readers.set(setting.id, { name: ACTIVE_SETTING, kind: undefined, scale: 1, earlierThan: 0, struct: new StructReader(layouts, setting, SETTING_FIELDS) });
   return readers;
 }
 
@@ -116,6 +120,8 @@ const SAMPLE_FIELDS: Readonly<Record<string, WantedField>> = {
   spanId: { slot: SLOT_SPAN, read: "wide" },
   spanName: { slot: SLOT_SPAN_NAME, read: "wide" },
 };
+
+const START_FIELD: Readonly<Record<string, WantedField>> = { startTime: { slot: SLOT_START, read: "number" } };
 
 const SLOT_SETTING_NAME = 0;
 const SLOT_SETTING_VALUE = 1;
@@ -129,8 +135,9 @@ function readSetting(texts: ChunkTexts, values: Float64Array, sink: EventSink): 
   if (name > 0 && value > 0 && texts.at(name) === "event") sink.sampledEvent = texts.at(value);
 }
 
-function addSample({ name, kind, scale, struct }: EventReader, at: number, values: Float64Array, from: EventSource, sink: EventSink): void {
-  const stack = from.stacks.stack(values[SLOT_STACK]!, at);
+function addSample({ name, kind, scale, earlierThan, struct }: EventReader, at: number, values: Float64Array, from: EventSource, sink: EventSink): void {
+  const id = values[SLOT_STACK]!;
+  const stack = values[SLOT_START]! < earlierThan ? from.stacks.stackOfEarlier(id) : from.stacks.stack(id, at);
   if (stack < 0) return;
   const value = scale === 1 ? values[SLOT_VALUE]! : Math.round(values[SLOT_VALUE]! * scale);
   if (kind !== undefined) return sink.add(kind, stack, values, 1, value);

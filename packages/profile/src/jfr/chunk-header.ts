@@ -18,7 +18,9 @@ export interface ChunkHeader {
   readonly end: number;
   readonly startNs: bigint;
   readonly durationNs: bigint;
-  /** How long the clock of the chunk's events takes for a tick. async-profiler and the JDK count nanoseconds, or cycles of the processor. */
+  /** When the chunk began, by the clock of its events. */
+  readonly startTicks: number;
+  /** How long that clock takes for a tick. async-profiler and the JDK count nanoseconds, or cycles of the processor. */
   readonly nsPerTick: number;
 }
 
@@ -60,6 +62,7 @@ export function readChunkHeader(recording: Uint8Array, at: number): ChunkHeader 
     end,
     startNs: view.getBigUint64(32),
     durationNs: view.getBigUint64(40),
+    startTicks: Number(view.getBigUint64(48)),
     nsPerTick: NS_PER_S / ticksPerS,
   };
 }

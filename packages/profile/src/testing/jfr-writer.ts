@@ -61,6 +61,8 @@ export interface ChunkSpec {
   readonly firstOffset?: number;
   readonly startNs?: bigint;
   readonly durationNs?: bigint;
+  /** By the clock of the events. 0 by default. */
+  readonly startTicks?: bigint;
   readonly ticksPerS?: bigint;
   readonly lies?: ChunkLies;
 }
@@ -106,7 +108,7 @@ export const AGENT_TYPES: TypeSpecs = {
 const HEADER_BYTES = 68;
 const FIRST_TYPE_ID = 20;
 
-export function writeChunk({ types, pools, events, checkpointCount = 1, firstOffset = 0, startNs = 1_700_000_000_000_000_000n, durationNs = 10_000_000_000n, ticksPerS = 1_000_000_000n, lies = {} }: ChunkSpec): Uint8Array {
+export function writeChunk({ types, pools, events, checkpointCount = 1, firstOffset = 0, startNs = 1_700_000_000_000_000_000n, durationNs = 10_000_000_000n, startTicks = 0n, ticksPerS = 1_000_000_000n, lies = {} }: ChunkSpec): Uint8Array {
   const ids = new Map(Object.keys(types).map((name, index) => [name, FIRST_TYPE_ID + index]));
   const out = new Bytes(HEADER_BYTES);
   const metadataAt = out.length;
@@ -137,6 +139,7 @@ export function writeChunk({ types, pools, events, checkpointCount = 1, firstOff
   view.setBigUint64(24, BigInt(metadataAt));
   view.setBigUint64(32, startNs);
   view.setBigUint64(40, durationNs);
+  view.setBigUint64(48, startTicks);
   view.setBigUint64(56, ticksPerS);
   view.setUint32(64, 1);
   for (const [at, value] of lies.header ?? []) view.setBigUint64(at, value);

@@ -39,7 +39,13 @@ export function oddRecording(seed: number): OddRecording {
   const draw: Draw = { below, pick: (items) => items[below(items.length)]!, happens: (share) => random.float() < share };
   const sums = { cpu: new Map<string, bigint>(), parked: new Map<string, bigint>() };
   const isOdd = draw.happens(0.4);
-  const chunks = Array.from({ length: draw.pick([1, 1, 1, 2, 3]) }, () => oddChunk(draw, sums, isOdd));
+  const chunks: Uint8Array[] = [];
+  let before: readonly OddStack[] = [];
+  for (let left = draw.pick([1, 1, 1, 2, 3]); left > 0; left--) {
+    const { bytes, stacks } = oddChunk(draw, sums, { isOdd, before });
+    chunks.push(bytes);
+    before = stacks;
+  }
   const whole = Buffer.concat(chunks);
   const isDamaged = draw.happens(0.6);
   const bytes = !isDamaged ? whole : draw.happens(0.1) ? whole.subarray(0, whole.length - draw.below(chunks.at(-1)!.length)) : damaged(whole, draw);
@@ -65,7 +71,16 @@ const SPREADS = [1, 1, 7, 65_536 * 3, 2 ** 40];
 const WIDE_BASES = [2 ** 53, 2 ** 62, 2 ** 63 - 2 ** 30, 2 ** 63];
 const FREQUENCIES = [1_000_000_000n, 1_000_000_000n, 2_000_000_000n, 500_000_000n, 10_000_000n];
 
-function oddChunk(draw: Draw, sums: Sums, isOdd: boolean): Uint8Array {
+/** When a chunk began. An event with a smaller time began before it. */
+const START_TICKS = 1000;
+
+interface OddStack {
+  readonly id: number;
+  readonly text: string;
+}
+
+/** `before`: the stacks of the chunk before. */
+function oddChunk(draw: Draw, sums: Sums, { isOdd, before }: { readonly isOdd: boolean; readonly before: readonly OddStack[] }): { bytes: Uint8Array; stacks: readonly OddStack[] } {
   const { below, pick, happens } = draw;
   const spread = pick(SPREADS);
   const base = isOdd && happens(0.05) ? pick(WIDE_BASES) : pick(BASES);
@@ -82,10 +97,12 @@ function oddChunk(draw: Draw, sums: Sums, isOdd: boolean): Uint8Array {
   if (happens(0.1)) pools.pools.set("x.Inner", new Map()); // a pool without constants
   if (isOdd) addOddConstants(draw, pools);
   const events = Array.from({ length: below(12) }, (): readonly [string, Value] => {
-    const stack = pick(stacks);
-    const stackTrace = isOdd && happens(0.05) ? pick<number | bigint>([0, 999_999, 2 ** 31, 2 ** 32, 2 ** 52, 2 ** 53, 2n ** 62n, 2n ** 63n - 1n, 2n ** 63n, -1]) : stack.id;
-    const fields = { stackTrace, state: pick(states), contextId: pick([0, 0, 1, 2, 77]), spanId: pick<number | bigint>([0, 0, 5, 0xffff_ffff_ffff_ffffn]), spanName: pick([0, 3]) };
     const name = pick(["jdk.ExecutionSample", "jdk.ExecutionSample", "profiler.WallClockSample", "jdk.ObjectAllocationInNewTLAB", "jdk.ThreadPark", "profiler.LiveObject", "jdk.ActiveSetting"]);
+    const startTime = pick([0, START_TICKS, 2000]);
+    const earlier = name === "jdk.ThreadPark" && startTime === 0 && happens(0.5) ? before.filter(({ id }) => !stacks.some((own) => own.id === id)) : [];
+    const stack = pick(earlier.length > 0 ? earlier : stacks);
+    const stackTrace = isOdd && happens(0.05) ? pick<number | bigint>([0, 999_999, 2 ** 31, 2 ** 32, 2 ** 52, 2 ** 53, 2n ** 62n, 2n ** 63n - 1n, 2n ** 63n, -1]) : stack.id;
+    const fields = { startTime, stackTrace, state: pick(states), contextId: pick([0, 0, 1, 2, 77]), spanId: pick<number | bigint>([0, 0, 5, 0xffff_ffff_ffff_ffffn]), spanName: pick([0, 3]) };
     if (name === "jdk.ActiveSetting") return [name, { name: oddText(draw, "event", isOdd), value: oddText(draw, pick(["itimer", "cpu"]), isOdd) }];
     const duration = below(10_000);
     if (!isOdd) {
@@ -96,7 +113,8 @@ function oddChunk(draw: Draw, sums: Sums, isOdd: boolean): Uint8Array {
     return [name, { ...fields, samples: below(9), tlabSize: pick([0, 4096, isOdd ? -1 : 2 ** 40]), duration, nested }];
   });
   const lies = isOdd && happens(0.3) ? oddLies(draw) : {};
-  return writeChunk({ types, pools: pools.pools, events, ticksPerS, lies, checkpointCount: 1 + below(3), ...(isOdd && happens(0.05) ? { firstOffset: pick([1, -1, -90, 5000]) } : {}) });
+  const bytes = writeChunk({ types, pools: pools.pools, events, ticksPerS, startTicks: BigInt(START_TICKS), lies, checkpointCount: 1 + below(3), ...(isOdd && happens(0.05) ? { firstOffset: pick([1, -1, -90, 5000]) } : {}) });
+  return { bytes, stacks };
 }
 
 function add(sums: Map<string, bigint>, stack: string, value: bigint): void {
