@@ -3,7 +3,8 @@ import java.util.List;
 
 /**
  * A program of known functions, for the agent to profile: two threads burn CPU in `hot` and `warm`, two to one, a third allocates in `allocate`,
- * and two more want one lock in `contend`. Ends after as many seconds as its argument says, and prints the CPU time of its process, in seconds.
+ * and two more want one lock in `contend`. Ends after as many seconds as its argument says, and prints the CPU time of its process, in seconds:
+ * before it began, and in all.
  */
 public final class KnownWork {
     private static final Object LOCK = new Object();
@@ -11,6 +12,7 @@ public final class KnownWork {
     static volatile byte[] kept;
 
     public static void main(String[] args) throws Exception {
+        double beforeS = cpuS();
         long endNs = System.nanoTime() + Long.parseLong(args[0]) * 1_000_000_000L;
         List<Thread> threads = new ArrayList<>();
         threads.add(new Thread(() -> { while (System.nanoTime() < endNs) { hot(); hot(); warm(); } }, "burner"));
@@ -18,9 +20,14 @@ public final class KnownWork {
         for (int i = 0; i < 2; i++) threads.add(new Thread(() -> { while (System.nanoTime() < endNs) contend(); }, "contender-" + i));
         for (Thread thread : threads) thread.start();
         for (Thread thread : threads) thread.join();
-        System.out.println("cpu " + ProcessHandle.current().info().totalCpuDuration().get().toNanos() / 1e9);
+        System.out.println("before " + beforeS);
+        System.out.println("cpu " + cpuS());
         System.out.flush();
         Thread.sleep(Long.parseLong(args[1]) * 1000);
+    }
+
+    private static double cpuS() {
+        return ProcessHandle.current().info().totalCpuDuration().get().toNanos() / 1e9;
     }
 
     static void hot() {

@@ -112,6 +112,34 @@ describe("jfr: what a recording is read as", () => {
     expect(read(bytes)[0]!.labels).to.deep.include({ name: "jfr_event", value: "wall" });
   });
 
+  it("waits are nanoseconds, whatever the clock of each chunk ticks", () => {
+    const waits = (ticksPerS: bigint, duration: number): Uint8Array =>
+      chunk((pools) => {
+        const stackTrace = pools.stack([{ name: "a/B.f" }]);
+        return { ticksPerS, events: [["jdk.JavaMonitorEnter", { stackTrace, duration }], ["jdk.ThreadPark", { stackTrace, duration: duration * 2 }]] };
+      });
+    // The frequency of the processor's counter, as the agent writes it on most machines; nanoseconds; and a slow clock.
+    const bytes = Buffer.concat([waits(2_799_998_858n, 2_799_998_858), waits(1_000_000_000n, 7), waits(1000n, 3)]);
+    const delays = Object.entries(sums(bytes)).filter(([key]) => key.includes("delay"));
+    expect(Object.fromEntries(delays)).to.deep.equal({ "mutex:delay:nanoseconds:mutex:count {} a/B.f": 1_003_000_007n, "block:delay:nanoseconds:block:count {} a/B.f": 2_006_000_014n });
+    expect(refusalOf(waits(0n, 1))).to.contain("its clock ticks 0 times a second");
+  });
+
+  it("a wait that began in the chunk before has its stacktrace there, as the JDK writes it", () => {
+    const own = new JfrPools((number) => 1000 + number);
+    const first = chunk();
+    const wait = (startTime: number, stackTrace: number): Uint8Array =>
+      chunk((pools) => ({ startTicks: 500n, events: [["jdk.JavaMonitorEnter", { startTime, stackTrace, duration: 30 }], ["jdk.JavaMonitorEnter", { startTime: 500, stackTrace: pools.stack([{ name: "A.f" }]), duration: 4 }]] }), own);
+    const delays = (bytes: Uint8Array): unknown => Object.entries(sums(bytes)).filter(([key]) => key.includes("delay")).map(([key, value]) => [key.slice(key.indexOf("} ") + 2), value]);
+    expect(delays(Buffer.concat([first, wait(499, 1)]))).to.deep.equal([["Main.run;Main.work", 30n], ["A.f", 4n]]);
+    // The chunk before is not in the recording, or does not have it, or another one lies between: the wait is left out.
+    expect(delays(wait(499, 1))).to.deep.equal([["A.f", 4n]]);
+    expect(delays(Buffer.concat([first, wait(499, 77)]))).to.deep.equal([["A.f", 4n]]);
+    expect(delays(Buffer.concat([first, wait(500, 1001), wait(499, 1)]))).to.deep.equal([["Main.run;Main.work", 30n], ["A.f", 8n]]);
+    // What began in the chunk must have it there.
+    expect(refusalOf(Buffer.concat([first, wait(500, 1)]))).to.contain("jdk.types.StackTrace 1, which is in no checkpoint");
+  });
+
   it("several chunks add up, each with ids of its own", () => {
     const second = new JfrPools((number) => 900 - number);
     const both = Buffer.concat([chunk(), chunk(() => ({}), second)]);

@@ -35,28 +35,31 @@ const SLOT_VALUE = 2;
 export const SLOT_CONTEXT = 4;
 export const SLOT_SPAN = 6;
 export const SLOT_SPAN_NAME = 8;
-const SLOT_COUNT = 10;
+const SLOT_START = 10;
+const SLOT_COUNT = 11;
 
 interface SampleEvent {
   /** Undefined: which kinds an event counts for depends on the state of its thread. */
   readonly kind: ProfileKind | undefined;
   /** The field that is added up. Absent: events are only counted. */
   readonly value?: string;
+  /** The field is in ticks of the chunk's clock, and becomes nanoseconds. */
+  readonly isTicks?: boolean;
 }
 
 const EXECUTION_SAMPLE = "jdk.ExecutionSample";
 const WALL_CLOCK_SAMPLE = "profiler.WallClockSample";
 const ACTIVE_SETTING = "jdk.ActiveSetting";
 
-/** As Pyroscope reads them. A duration is in ticks of the recording's clock, and kept as it stands: the agent's clock ticks nanoseconds. */
+/** As Pyroscope reads them, but for ticks, which it takes for nanoseconds. */
 const SAMPLE_EVENTS: ReadonlyMap<string, SampleEvent> = new Map([
   [EXECUTION_SAMPLE, { kind: undefined }],
   [WALL_CLOCK_SAMPLE, { kind: undefined, value: "samples" }],
   ["jdk.ObjectAllocationInNewTLAB", { kind: IN_NEW_TLAB, value: "tlabSize" }],
   ["jdk.ObjectAllocationOutsideTLAB", { kind: OUTSIDE_TLAB, value: "allocationSize" }],
   ["jdk.ObjectAllocationSample", { kind: ALLOC_SAMPLE, value: "weight" }],
-  ["jdk.JavaMonitorEnter", { kind: MUTEX, value: "duration" }],
-  ["jdk.ThreadPark", { kind: BLOCK, value: "duration" }],
+  ["jdk.JavaMonitorEnter", { kind: MUTEX, value: "duration", isTicks: true }],
+  ["jdk.ThreadPark", { kind: BLOCK, value: "duration", isTicks: true }],
   ["profiler.LiveObject", { kind: LIVE }],
   ["profiler.Malloc", { kind: MALLOC, value: "size" }],
 ]);
@@ -64,12 +67,16 @@ const SAMPLE_EVENTS: ReadonlyMap<string, SampleEvent> = new Map([
 interface EventReader {
   readonly name: string;
   readonly kind: ProfileKind | undefined;
+  /** What the field that is added up is multiplied by. */
+  readonly scale: number;
+  /** An event that began before this, in ticks, is one of the chunk in which it ended. */
+  readonly earlierThan: number;
   readonly struct: StructReader;
 }
 
 /** Throws a refusal. */
 export function readEvents(recording: Uint8Array, header: ChunkHeader, layouts: ValueLayouts, from: EventSource, sink: EventSink): void {
-  const readers = eventReaders(layouts);
+  const readers = eventReaders(layouts, header);
   const cursor = new JfrCursor(recording, header.eventsAt, header.end);
   const values = new Float64Array(SLOT_COUNT);
   while (cursor.at < header.end) {
@@ -91,17 +98,18 @@ export function readEvents(recording: Uint8Array, header: ChunkHeader, layouts: 
   }
 }
 
-function eventReaders(layouts: ValueLayouts): ReadonlyMap<number, EventReader> {
+function eventReaders(layouts: ValueLayouts, { nsPerTick, startTicks }: ChunkHeader): ReadonlyMap<number, EventReader> {
   const readers = new Map<number, EventReader>();
-  for (const [name, { kind, value }] of SAMPLE_EVENTS) {
+  for (const [name, { kind, value, isTicks = false }] of SAMPLE_EVENTS) {
     const type = layouts.types.byName.get(name);
     if (type === undefined) continue;
-    const struct = new StructReader(layouts, type, value === undefined ? SAMPLE_FIELDS : { ...SAMPLE_FIELDS, [value]: { slot: SLOT_VALUE, read: "number" } });
+    const valueField: Readonly<Record<string, WantedField>> = value === undefined ? {} : { [value]: { slot: SLOT_VALUE, read: "number" } };
+    const struct = new StructReader(layouts, type, { ...SAMPLE_FIELDS, ...valueField, ...(isTicks ? START_FIELD : {}) });
     // Without a stacktrace an event says nothing here.
-    if (struct.has("stackTrace")) readers.set(type.id, { name, kind, struct });
+    if (struct.has("stackTrace")) readers.set(type.id, { name, kind, scale: isTicks ? nsPerTick : 1, earlierThan: isTicks && struct.has("startTime") ? startTicks : 0, struct });
   }
   const setting = layouts.types.byName.get(ACTIVE_SETTING);
-  if (setting !== undefined) readers.set(setting.id, { name: ACTIVE_SETTING, kind: undefined, struct: new StructReader(layouts, setting, SETTING_FIELDS) });
+  if (setting !== undefined) readers.set(setting.id, { name: ACTIVE_SETTING, kind: undefined, scale: 1, earlierThan: 0, struct: new StructReader(layouts, setting, SETTING_FIELDS) });
   return readers;
 }
 
@@ -112,6 +120,8 @@ const SAMPLE_FIELDS: Readonly<Record<string, WantedField>> = {
   spanId: { slot: SLOT_SPAN, read: "wide" },
   spanName: { slot: SLOT_SPAN_NAME, read: "wide" },
 };
+
+const START_FIELD: Readonly<Record<string, WantedField>> = { startTime: { slot: SLOT_START, read: "number" } };
 
 const SLOT_SETTING_NAME = 0;
 const SLOT_SETTING_VALUE = 1;
@@ -125,10 +135,11 @@ function readSetting(texts: ChunkTexts, values: Float64Array, sink: EventSink): 
   if (name > 0 && value > 0 && texts.at(name) === "event") sink.sampledEvent = texts.at(value);
 }
 
-function addSample({ name, kind, struct }: EventReader, at: number, values: Float64Array, from: EventSource, sink: EventSink): void {
-  const stack = from.stacks.stack(values[SLOT_STACK]!, at);
+function addSample({ name, kind, scale, earlierThan, struct }: EventReader, at: number, values: Float64Array, from: EventSource, sink: EventSink): void {
+  const id = values[SLOT_STACK]!;
+  const stack = values[SLOT_START]! < earlierThan ? from.stacks.stackOfEarlier(id) : from.stacks.stack(id, at);
   if (stack < 0) return;
-  const value = values[SLOT_VALUE]!;
+  const value = scale === 1 ? values[SLOT_VALUE]! : Math.round(values[SLOT_VALUE]! * scale);
   if (kind !== undefined) return sink.add(kind, stack, values, 1, value);
   const state = struct.has("state") ? from.states.nameOf(values[SLOT_STATE]!, at) : "";
   if (name === EXECUTION_SAMPLE) {

@@ -18,7 +18,13 @@ export interface ChunkHeader {
   readonly end: number;
   readonly startNs: bigint;
   readonly durationNs: bigint;
+  /** When the chunk began, by the clock of its events. */
+  readonly startTicks: number;
+  /** How long that clock takes for a tick. async-profiler and the JDK count nanoseconds, or cycles of the processor. */
+  readonly nsPerTick: number;
 }
+
+const NS_PER_S = 1e9;
 
 const HEADER_BYTES = 68;
 const MAGIC = 0x464c5200;
@@ -42,6 +48,8 @@ export function readChunkHeader(recording: Uint8Array, at: number): ChunkHeader 
   if (sizeBytes < BigInt(HEADER_BYTES)) throw unreadable(at, `the chunk says that it has ${sizeBytes} bytes, as while it is still being written`);
   if ((view.getUint8(67) & FLAG_COMPRESSED) === 0) throw malformed("the JFR recording has integers that are not compressed, which no known recorder writes: record with compressed integers");
   const end = at + Number(sizeBytes);
+  const ticksPerS = Number(view.getBigUint64(56));
+  if (ticksPerS === 0) throw unreadable(at, "the chunk says that its clock ticks 0 times a second");
   const place = (offset: bigint, what: string): number => {
     if (offset < BigInt(HEADER_BYTES) || offset >= sizeBytes) throw unreadable(at, `the chunk of ${sizeBytes} bytes has its ${what} at ${offset}`);
     return at + Number(offset);
@@ -54,5 +62,7 @@ export function readChunkHeader(recording: Uint8Array, at: number): ChunkHeader 
     end,
     startNs: view.getBigUint64(32),
     durationNs: view.getBigUint64(40),
+    startTicks: Number(view.getBigUint64(48)),
+    nsPerTick: NS_PER_S / ticksPerS,
   };
 }

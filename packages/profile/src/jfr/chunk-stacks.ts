@@ -3,6 +3,9 @@
  * and their symbols.
  *
  *   event -> StackTrace -> frames: Method, line -> Class, Symbol -> Symbol -> text
+ *
+ * A wait that began in one chunk and ended in the next is an event of the next. The JDK took its stacktrace when it began, and writes it into the
+ * chunk of that time alone: so the stacktraces of the chunk before are kept.
  */
 import type { ConstantPools } from "./constant-pools.ts";
 import { dangling, POOL_METHOD, POOL_STACK_TRACE } from "./constant-pools.ts";
@@ -36,9 +39,12 @@ export class ChunkStacks {
   readonly #functionOf: Uint32Array;
   readonly #lastLine: Uint32Array;
   readonly #lastLocation: Uint32Array;
+  #before: ChunkStacks | undefined;
 
   /** Throws a refusal where a type that leads from events to names is missing. */
-  constructor(recording: Uint8Array, layouts: ValueLayouts, pools: ConstantPools, into: StackSinks) {
+  constructor(recording: Uint8Array, layouts: ValueLayouts, pools: ConstantPools, into: StackSinks, before: ChunkStacks | undefined) {
+    if (before !== undefined) before.#before = undefined; // one chunk is kept, however many there are
+    this.#before = before;
     this.#pools = pools;
     this.#frames = into.frames;
     this.#stacks = into.stacks;
@@ -53,11 +59,21 @@ export class ChunkStacks {
 
   /** The number of the stacktrace in the list; -1 for id 0, with which recorders say that there is none. `at`: who names it. */
   stack(id: number, at: number): number {
+    const stack = this.#find(id);
+    if (stack < 0 && id !== 0) throw dangling(at, POOL_STACK_TRACE, id);
+    return stack;
+  }
+
+  /** As `stack`, of an event that began before this chunk. -1 also where the chunk before does not have it, or is not in the recording. */
+  stackOfEarlier(id: number): number {
+    const stack = this.#find(id);
+    return stack >= 0 || this.#before === undefined ? stack : this.#before.#find(id);
+  }
+
+  /** -1: the chunk has no such stacktrace. */
+  #find(id: number): number {
     const number = this.#pools[POOL_STACK_TRACE].find(id);
-    if (number < 0) {
-      if (id === 0) return -1;
-      throw dangling(at, POOL_STACK_TRACE, id);
-    }
+    if (number < 0) return -1;
     const known = this.#stackOf[number]!;
     if (known > 0) return known - 1;
     const stack = this.#read(this.#pools[POOL_STACK_TRACE].placeOf(number));

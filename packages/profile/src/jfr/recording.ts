@@ -53,12 +53,13 @@ export function readRecording(bytes: Uint8Array, snapshot: LabelsSnapshot | unde
   };
   let startNs = 0n;
   let durationNs = 0n;
+  let chunkStacks: ChunkStacks | undefined;
   for (let at = 0; at < bytes.length; ) {
     const header = readChunkHeader(bytes, at);
     const layouts = new ValueLayouts(readMetadata(bytes, header.metadataAt, header.end));
     const pools = readConstantPools(bytes, layouts, { lastCheckpointAt: header.lastCheckpointAt, from: header.eventsAt, end: header.end });
     const texts = new ChunkTexts(bytes, pools, budget);
-    const chunkStacks = new ChunkStacks(bytes, layouts, pools, { frames, stacks, texts, budget });
+    chunkStacks = new ChunkStacks(bytes, layouts, pools, { frames, stacks, texts, budget }, chunkStacks);
     const states = new ThreadStates(bytes, layouts, pools, texts);
     readEvents(bytes, header, layouts, { stacks: chunkStacks, states, texts }, sink);
     if (at === 0) startNs = header.startNs;

@@ -14,7 +14,7 @@
  *                       10 id                   8 id             7 id             7 id
  *   attribute           a name in full          index of a name  index of a name  index of a name
  *
- * Each field that is seen rules some versions out. Where 1.9 and 1.10 are both left (samples that have only a stack, field 2 and
+ * Lists are packed here; of those that are not: unpacked-sample.ts. Each field that is seen rules some versions out. Where 1.9 and 1.10 are both left (samples that have only a stack, field 2 and
  * timestamps), field 2 must be attributes if it has not one number for each timestamp, or if it names attributes that nothing else does.
  * What contradicts itself, and what is still ambiguous then, is refused: a guess would store other values than were measured.
  */
@@ -22,6 +22,8 @@ import { VarintCursor } from "@pyromesh/base";
 import { malformed } from "../labels/refusal.ts";
 import type { ExportTables } from "./export-tables.ts";
 import { unknownField } from "./export-tables.ts";
+import { versionsOfUnpacked } from "./unpacked-sample.ts";
+import { ANY, FROM_8, NONE, V10, V7, V8 } from "./version-set.ts";
 import { FIXED64, LENGTH, packedNumbers, VARINT, WireCursor } from "./wire-cursor.ts";
 
 /** Field numbers of the messages that moved; 0: the version has no such field. */
@@ -52,14 +54,6 @@ export const LAYOUT_1_10: Layout = {
   sample: { stack: 1, locationsLength: 0, values: 4, attributes: 2, link: 3, timestamps: 5 },
   hasNullEntries: true,
 };
-
-// Sets of versions, as bits.
-const V7 = 1;
-const V8 = 2;
-const V10 = 4;
-const ANY = V7 | V8 | V10;
-const FROM_8 = V8 | V10;
-const NONE = 0;
 
 /** Which versions a field of that number and wire type leaves. Fields that are not listed belong to no version. */
 type Evidence = ReadonlyMap<number, number>;
@@ -126,6 +120,8 @@ class VersionSearch {
   #hasSamples = false;
   /** The numbers in field 2 of samples that 1.9 and 1.10 would read differently. */
   readonly #disputed = new Set<number>();
+  /** A sample has lists that are not packed, and 1.9 and 1.10 would read them differently. */
+  #isUnpackedDisputed = false;
 
   constructor(tables: ExportTables) {
     this.#tables = tables;
@@ -169,7 +165,7 @@ class VersionSearch {
               inner.enter(profile.start, profile.stop);
               while (inner.next()) this.#leaveBy(OF_VALUE_TYPE, "a sample type", inner);
             } else if (profile.field === 2) {
-              this.#sample(sample.enter(profile.start, profile.stop));
+              this.#sample(sample, profile);
             }
             if (this.isDecided) return;
           }
@@ -178,8 +174,14 @@ class VersionSearch {
     }
   }
 
-  #sample(sample: WireCursor): void {
+  #sample(sample: WireCursor, { start, stop }: WireCursor): void {
     this.#hasSamples = true;
+    const unpacked = versionsOfUnpacked(this.#tables, sample.enter(start, stop));
+    if (unpacked !== NONE) {
+      if ((unpacked & FROM_8) === FROM_8) this.#isUnpackedDisputed = true;
+      return this.#leave(unpacked);
+    }
+    sample.enter(start, stop);
     let [start2, stop2, timestampBytes, hasOthers] = [0, 0, -1, false];
     while (sample.next()) {
       this.#leaveBy(OF_SAMPLE, "a sample", sample);
@@ -216,7 +218,7 @@ class VersionSearch {
     if (left === V7) return LAYOUT_1_7;
     if (left === V8) return LAYOUT_1_8;
     // Without samples, or with timestamps alone, the versions from 1.8 on are read alike.
-    if (left === V10 || !this.#hasSamples || (left === FROM_8 && this.#disputed.size === 0)) return LAYOUT_1_10;
+    if (left === V10 || !this.#hasSamples || (left === FROM_8 && this.#disputed.size === 0 && !this.#isUnpackedDisputed)) return LAYOUT_1_10;
     if (left === FROM_8 && this.#explainsAttributes()) return LAYOUT_1_10;
     throw malformed(
       "the export does not tell which version of OTLP profiles it follows: field 2 of its samples may be values (1.8, 1.9) or attributes (1.10); send values with the samples, or upgrade the sender",

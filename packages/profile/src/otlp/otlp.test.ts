@@ -141,6 +141,38 @@ describe("OTLP profiles", () => {
     }
   });
 
+  describe("lists that are not packed, as async-profiler writes them", () => {
+    const UNPACKED = ["values", "attributes"] as const;
+    const whole: Readonly<Record<string, ModelProfile["samples"]>> = {
+      "a value alone": [{ stack: 1, values: [420_000_000] }],
+      "a value that is 0": [{ stack: 1, values: [0] }, { stack: 2, values: [1] }],
+      "a value beyond 2^53, and a negative one": [{ stack: 1, values: [2n ** 62n] }, { stack: 1, values: [-5n] }],
+      "a value and attributes": [{ stack: 1, values: [420_000_000], attributes: [2, 4] }],
+      "several values": [{ stack: 1, values: [900, 901] }],
+    };
+    for (const [name, samples] of Object.entries(whole)) {
+      for (const version of OTLP_VERSIONS) {
+        it(`${name}, ${version}: is the same as packed`, () => {
+          const model: ExportModel = { ...TABLES, links: [{ trace: new Uint8Array(16), span: new Uint8Array(8) }], resources: [{ profiles: [{ ...CPU, type: ["itimer", "ns"], periodType: ["itimer", "ns"], samples }] }] };
+          const { profiles, refused } = read(otlpExport(model, version, UNPACKED));
+          expect(refused).deep.equal([]);
+          expect(profiles).deep.equal(read(otlpExport(model, "1.10")).profiles);
+          expect(profiles[0]!.samples).length(samples.length);
+        });
+      }
+    }
+
+    it("1.7 with attributes alone that are not packed is the same", () => {
+      const model: ExportModel = { ...TABLES, resources: [{ profiles: [profileOf([{ stack: 1, values: [7], attributes: [2, 4] }])] }] };
+      expect(read(otlpExport(model, "1.7", ["attributes"]))).deep.equal(read(otlpExport(model, "1.7")));
+    });
+
+    it("a link that is in the table and a value that may be an attribute are refused", () => {
+      const model: ExportModel = { ...TABLES, resources: [{ profiles: [profileOf([{ stack: 1, values: [1], attributes: [2] }])] }] };
+      expect(sentence(() => read(otlpExport(model, "1.10", UNPACKED)))).contain("does not tell which version");
+    });
+  });
+
   describe("the version is told by structure", () => {
     const shapes: Readonly<Record<string, ModelProfile["samples"]>> = {
       "values alone": [{ stack: 1, values: [7, 7, 7] }],

@@ -16,7 +16,7 @@ const LABELS = [{ name: "service_name", value: "shop" }];
 const NONCE = new Uint8Array(16);
 
 /** `accepted`, or the code with which it was refused. */
-export function checkOddRecording({ bytes, labels, cpu }: OddRecording): string {
+export function checkOddRecording({ bytes, labels, sums }: OddRecording): string {
   const profiles: FormatProfile[] = [];
   let outcome = "accepted";
   try {
@@ -28,16 +28,23 @@ export function checkOddRecording({ bytes, labels, cpu }: OddRecording): string 
     if (!(thrown instanceof CodedError)) throw thrown;
     outcome = thrown.code;
   }
-  if (cpu === undefined) return outcome;
+  if (sums === undefined) return outcome;
   // The labels part may be damaged all the same.
   if (labels !== undefined && outcome !== "accepted") return outcome;
   assert(outcome === "accepted", `a whole recording was refused: ${outcome}`);
+  checkSums(profiles, "process_cpu:cpu:", sums.cpu);
+  checkSums(profiles, "block:delay:", sums.parked);
+  return outcome;
+}
+
+/** `type`: with what the profile's type begins. */
+function checkSums(profiles: readonly FormatProfile[], type: string, sums: ReadonlyMap<string, bigint>): void {
   const found = new Map<string, bigint>();
-  for (const [key, value] of profileSums(profiles.filter(({ labels: own }) => own.some(({ value: name }) => name === "process_cpu")))) {
+  for (const [key, value] of profileSums(profiles)) {
+    if (!key.startsWith(type)) continue;
     const stack = key.slice(key.indexOf("} ") + 2);
     found.set(stack, (found.get(stack) ?? 0n) + value);
   }
-  assert(found.size === cpu.size, `${found.size} stacks of ${cpu.size} were read`);
-  for (const [stack, value] of cpu) assert(found.get(stack) === value, `${stack} has ${String(found.get(stack))} instead of ${value}`);
-  return outcome;
+  assert(found.size === sums.size, `${found.size} stacks of ${sums.size} were read of ${type}`);
+  for (const [stack, value] of sums) assert(found.get(stack) === value, `${stack} has ${String(found.get(stack))} of ${type} instead of ${value}`);
 }

@@ -15,13 +15,39 @@ export interface FieldSpec {
 export type TypeSpecs = Readonly<Record<string, readonly FieldSpec[]>>;
 
 /** A value of a field: a number or an id, a text, an array, or fields of a type that lies within. */
-export type Value = number | bigint | string | EncodedText | readonly Value[] | { readonly [field: string]: Value };
+export type Value = number | bigint | string | EncodedText | LyingArray | readonly Value[] | { readonly [field: string]: Value };
 
 /** A string in an encoding of its own. Encoding 2 has the id of a string in the pool. */
 export interface EncodedText {
   readonly encoding: 0 | 1 | 2 | 3 | 4 | 5;
   readonly text?: string;
   readonly id?: number;
+  /** The length that is written, where it is not the text's. */
+  readonly lengthSaid?: number;
+}
+
+/** An array that is said to have another length than it has. */
+export class LyingArray {
+  readonly items: readonly Value[];
+  readonly lengthSaid: number;
+
+  constructor(items: readonly Value[], lengthSaid: number) {
+    this.items = items;
+    this.lengthSaid = lengthSaid;
+  }
+}
+
+/** What a chunk says of itself and is not so: a number of bytes or of values is written so much larger. */
+export interface ChunkLies {
+  readonly metadataBytes?: number;
+  /** Of the last checkpoint: its bytes, how many pools it has, how many values the first of them. */
+  readonly checkpointBytes?: number;
+  readonly poolCount?: number;
+  readonly constantCount?: number;
+  /** Of the last event. */
+  readonly eventBytes?: number;
+  /** Offset in the header -> the 8 bytes that are written there. */
+  readonly header?: ReadonlyMap<number, bigint>;
 }
 
 export interface ChunkSpec {
@@ -35,6 +61,10 @@ export interface ChunkSpec {
   readonly firstOffset?: number;
   readonly startNs?: bigint;
   readonly durationNs?: bigint;
+  /** By the clock of the events. 0 by default. */
+  readonly startTicks?: bigint;
+  readonly ticksPerS?: bigint;
+  readonly lies?: ChunkLies;
 }
 
 const pooled = (name: string, type: string): FieldSpec => ({ name, type, isPooled: true });
@@ -78,27 +108,28 @@ export const AGENT_TYPES: TypeSpecs = {
 const HEADER_BYTES = 68;
 const FIRST_TYPE_ID = 20;
 
-export function writeChunk({ types, pools, events, checkpointCount = 1, firstOffset = 0, startNs = 1_700_000_000_000_000_000n, durationNs = 10_000_000_000n }: ChunkSpec): Uint8Array {
+export function writeChunk({ types, pools, events, checkpointCount = 1, firstOffset = 0, startNs = 1_700_000_000_000_000_000n, durationNs = 10_000_000_000n, startTicks = 0n, ticksPerS = 1_000_000_000n, lies = {} }: ChunkSpec): Uint8Array {
   const ids = new Map(Object.keys(types).map((name, index) => [name, FIRST_TYPE_ID + index]));
   const out = new Bytes(HEADER_BYTES);
   const metadataAt = out.length;
-  out.event(0, writeMetadata(types, ids));
+  out.event(0, writeMetadata(types, ids), lies.metadataBytes);
   let lastCheckpointAt = 0;
   const names = [...pools.keys()];
   for (let i = 0; i < checkpointCount; i++) {
     const at = out.length;
     const body = new Bytes().long(1).long(1).long(lastCheckpointAt === 0 ? firstOffset : lastCheckpointAt - at).byte(1);
     // Each checkpoint has its share of each pool.
-    body.long(names.length);
-    for (const name of names) {
+    const isLast = i === checkpointCount - 1;
+    body.long(names.length + (isLast ? (lies.poolCount ?? 0) : 0));
+    for (const [number, name] of names.entries()) {
       const entries = [...(pools.get(name) ?? [])].filter((_, index) => index % checkpointCount === i);
-      body.long(ids.get(name) ?? 9_999).long(entries.length);
+      body.long(ids.get(name) ?? 9_999).long(entries.length + (isLast && number === 0 ? (lies.constantCount ?? 0) : 0));
       for (const [id, value] of entries) body.long(id).value(types, name, value);
     }
     lastCheckpointAt = at;
-    out.event(1, body);
+    out.event(1, body, isLast ? lies.checkpointBytes : 0);
   }
-  for (const [name, value] of events) out.event(ids.get(name) ?? 9_999, new Bytes().value(types, name, value));
+  for (const [index, [name, value]] of events.entries()) out.event(ids.get(name) ?? 9_999, new Bytes().value(types, name, value), index === events.length - 1 ? lies.eventBytes : 0);
   const bytes = out.finish();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   view.setUint32(0, 0x464c5200);
@@ -108,8 +139,10 @@ export function writeChunk({ types, pools, events, checkpointCount = 1, firstOff
   view.setBigUint64(24, BigInt(metadataAt));
   view.setBigUint64(32, startNs);
   view.setBigUint64(40, durationNs);
-  view.setBigUint64(56, 1_000_000_000n);
+  view.setBigUint64(48, startTicks);
+  view.setBigUint64(56, ticksPerS);
   view.setUint32(64, 1);
+  for (const [at, value] of lies.header ?? []) view.setBigUint64(at, value);
   return bytes;
 }
 
@@ -186,20 +219,20 @@ export class Bytes {
 
   text(value: string | EncodedText): this {
     if (typeof value === "string") return value === "" ? this.byte(1) : this.text({ encoding: 3, text: value });
-    const { encoding, text = "", id = 0 } = value;
+    const { encoding, text = "", id = 0, lengthSaid } = value;
     this.byte(encoding);
     if (encoding === 2) return this.long(id);
-    if (encoding === 3) return this.#counted(Buffer.from(text));
-    if (encoding === 5) return this.#counted(Buffer.from(text, "latin1"));
+    if (encoding === 3) return this.#counted(Buffer.from(text), lengthSaid);
+    if (encoding === 5) return this.#counted(Buffer.from(text, "latin1"), lengthSaid);
     if (encoding === 4) {
-      this.long(text.length);
+      this.long(lengthSaid ?? text.length);
       for (let i = 0; i < text.length; i++) this.long(text.charCodeAt(i));
     }
     return this;
   }
 
-  #counted(bytes: Uint8Array): this {
-    return this.long(bytes.length).raw(bytes);
+  #counted(bytes: Uint8Array, lengthSaid = bytes.length): this {
+    return this.long(lengthSaid).raw(bytes);
   }
 
   value(types: TypeSpecs, type: string, value: Value | undefined): this {
@@ -227,17 +260,17 @@ export class Bytes {
   #field(types: TypeSpecs, { type, isPooled, isArray }: FieldSpec, value: Value | undefined): void {
     const one = (item: Value | undefined): this => (isPooled === true ? this.long((item ?? 0) as number) : this.value(types, type, item));
     if (isArray !== true) return void one(value);
-    const items = (value ?? []) as readonly Value[];
-    this.long(items.length);
+    const items = value instanceof LyingArray ? value.items : ((value ?? []) as readonly Value[]);
+    this.long(value instanceof LyingArray ? value.lengthSaid : items.length);
     for (const item of items) one(item);
   }
 
-  /** An event of that type: its size, which counts itself, the type and the rest. */
-  event(typeId: number, body: Bytes): this {
+  /** An event of that type: its size, which counts itself, the type and the rest. The size that is written is larger by `bytesMore`. */
+  event(typeId: number, body: Bytes, bytesMore = 0): this {
     const rest = new Bytes().long(typeId).raw(body.finish()).finish();
     let sizeBytes = rest.length + 1;
     while (new Bytes().long(sizeBytes).length + rest.length !== sizeBytes) sizeBytes++;
-    return this.long(sizeBytes).raw(rest);
+    return this.long(sizeBytes + bytesMore).raw(rest);
   }
 
   finish(): Uint8Array<ArrayBuffer> {

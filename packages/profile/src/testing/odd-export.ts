@@ -1,6 +1,6 @@
 /**
  * OTLP exports that are odd, each made of a seed alone, in any version: references that lead nowhere, values and timestamps that disagree, several
- * services in one profile, empty tables, and bytes that were changed. For `npm run fuzz` and tests.
+ * services in one profile, lists that are not packed, empty tables, and bytes that were changed. For `npm run fuzz` and tests.
  */
 import { seededRandom } from "@pyromesh/base";
 import type { ExportModel, ModelProfile, ModelSample, OtlpVersion } from "./otlp-export.ts";
@@ -37,6 +37,9 @@ export function oddExport(seed: number): OddExport {
   const stacks = [[], ...Array.from({ length: 1 + below(5) }, () => Array.from({ length: below(pick([4, 40])) }, () => Math.max(1, reference(locations.length))))];
   const links = [{ trace: new Uint8Array(0), span: new Uint8Array(0) }, { trace: Uint8Array.from({ length: 16 }, () => 1 + below(255)), span: Uint8Array.from({ length: pick([8, 8, 3]) }, () => below(256)) }];
   const sums: bigint[] = [];
+  const version = pick(OTLP_VERSIONS);
+  // No sender has such lists beside timestamps.
+  const unpacked = happens(0.7) ? [] : pick(version === "1.7" ? ([["values", "attributes"], ["attributes"]] as const) : ([["values", "attributes"]] as const));
 
   const sample = (shape: number): ModelSample => {
     const count = 1 + below(4);
@@ -48,7 +51,7 @@ export function oddExport(seed: number): OddExport {
   };
   const profile = (): ModelProfile => {
     sums.push(0n);
-    const shape = below(3);
+    const shape = unpacked.length > 0 ? 0 : below(3);
     return { type: pick([["events", "count"], ["alloc_space", "bytes"]] as const), timeNs: TIME_NS, ...(happens(0.5) ? { periodType: ["cpu", "nanoseconds"] as const, period: 1 + below(9) } : {}), samples: Array.from({ length: 1 + below(6) }, () => sample(shape)) };
   };
   const model: ExportModel = {
@@ -60,8 +63,7 @@ export function oddExport(seed: number): OddExport {
     attributes,
     resources: Array.from({ length: 1 + below(3) }, () => ({ attributes: happens(0.5) ? { "service.name": pick(["shop", "cart"]), pod: below(3) } : {}, profiles: Array.from({ length: 1 + below(3) }, profile) })),
   };
-  const version = pick(OTLP_VERSIONS);
-  const bytes = otlpExport(model, version);
+  const bytes = otlpExport(model, version, unpacked);
   if (!happens(0.4)) return { seed, version, bytes, sums: isWhole ? sums : undefined };
   return { seed, version, bytes: damaged(bytes, below), sums: undefined };
 }

@@ -43,7 +43,8 @@ export interface ExportModel {
 
 type Part = readonly [field: number, value: Uint8Array | number | bigint | undefined];
 
-export function otlpExport(model: ExportModel, version: OtlpVersion): Uint8Array {
+/** `unpacked`: which lists of a sample have each number as a field of its own. */
+export function otlpExport(model: ExportModel, version: OtlpVersion, unpacked: readonly ("values" | "attributes")[] = []): Uint8Array {
   const strings = new Map<string, number>([["", 0]]);
   const string = (text: string): number => {
     let index = strings.get(text);
@@ -64,16 +65,19 @@ export function otlpExport(model: ExportModel, version: OtlpVersion): Uint8Array
 
   const sample = ({ stack, attributes = [], link, values = [], timestamps = [] }: ModelSample): Uint8Array => {
     const times = timestamps.length === 0 ? undefined : is17 ? packed(timestamps) : fixed(timestamps);
-    const numbers = values.length === 0 ? undefined : packed(values);
-    const indexes = attributes.length === 0 ? undefined : packed(attributes);
+    const list = (field: number, name: "values" | "attributes"): readonly Part[] => {
+      const numbers = { values, attributes }[name];
+      if (numbers.length === 0) return [];
+      return unpacked.includes(name) ? numbers.map((number): Part => [field, number]) : [[field, packed(numbers)]];
+    };
     switch (version) {
       case "1.7":
-        return message([[1, starts[stack] ?? 9_999], [2, stacks[stack]?.length ?? 1], [3, numbers], [4, indexes], [5, link], [6, times]], [5]);
+        return message([[1, starts[stack] ?? 9_999], [2, stacks[stack]?.length ?? 1], ...list(3, "values"), ...list(4, "attributes"), [5, link], [6, times]], [3, 5]);
       case "1.8":
       case "1.9":
-        return message([[1, stack], [2, numbers], [3, indexes], [4, link], [5, times]]);
+        return message([[1, stack], ...list(2, "values"), ...list(3, "attributes"), [4, link], [5, times]], [2]);
       default:
-        return message([[1, stack], [2, indexes], [3, link], [4, numbers], [5, times]]);
+        return message([[1, stack], ...list(2, "attributes"), [3, link], ...list(4, "values"), [5, times]], [4]);
     }
   };
 
