@@ -201,13 +201,19 @@ describe("ingest", () => {
     // A wrong sampleRate counted as 100 Hz.
     it("a wrong sampleRate is 400 and says what is accepted", async () => {
       const { sink, post } = rig();
-      for (const rate of ["1e3", "-5", "abc", "99999999999", "4294967296", "100.5", "%20100"]) {
+      for (const rate of ["1e3", "-5", "abc", "99999999999", "4294967296", "1000000001", "100.5", "%20100"]) {
         const reply = await post(`/ingest?name=a&sampleRate=${rate}`, "a 1\n");
         expect(reply.status, rate).to.equal(400);
         expect(errorOf(reply).message).to.contain("sampleRate").and.to.contain("whole number");
       }
-      expect((await post("/ingest?name=a&sampleRate=4294967295", "a 1\n")).status).to.equal(200);
-      expect(sink.arrived).to.have.length(1);
+      expect(sink.arrived).to.have.length(0);
+    });
+
+    // Above it the period was 0 ns: the reply was 200, and nothing was kept.
+    it("the highest sampleRate is one sample a nanosecond", async () => {
+      const { sink, post } = rig();
+      expect((await post("/ingest?name=a&sampleRate=1000000000", "a 1\n")).status).to.equal(200);
+      expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[1]]]);
     });
 
     it("an application whose suffix is no profile type is 400", async () => {

@@ -124,7 +124,8 @@ function timeOf(query: URLSearchParams, key: "from" | "until", nowMs: number): n
 
 /**
  * Samples a second. 0: the values are not counts of a sampling clock. Absent or empty: 100. Text that is no number is refused; Pyroscope
- * takes it for 100, and stores values that are wrong by a factor.
+ * takes it for 100, and stores values that are wrong by a factor. A rate above 10^9, by which a sample would count no whole nanosecond, is
+ * refused too; Pyroscope answers 200 and keeps nothing.
  */
 function sampleRateOf(text: string | null): number {
   if (text === null || text === "") return SAMPLE_RATE_DEFAULT;
@@ -137,8 +138,8 @@ function sampleRateOf(text: string | null): number {
 }
 
 const SAMPLE_RATE_DEFAULT = 100;
-/** Pyroscope reads 32 bits. */
-const SAMPLE_RATE_MAX = 0xffff_ffff;
+/** One sample in each nanosecond. */
+const SAMPLE_RATE_MAX = 1_000_000_000;
 
 // --- the body ----------------------------------------------------------------------------------------------------------
 

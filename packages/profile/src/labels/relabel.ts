@@ -63,6 +63,9 @@ export function checkLabels(labels: readonly Label[], limits: ProfileLimits): vo
   if (profileName === undefined || profileName === "") {
     throw refusal("invalid_labels", `the series ${shown(labels)} has no ${LABEL_NAME}: add it, for example ${LABEL_NAME}="process_cpu"`);
   }
+  if (profileName.includes(":")) {
+    throw refusal("invalid_labels", `${LABEL_NAME} is ${JSON.stringify(profileName.slice(0, 100))}, and ":" separates the parts of a profile type, so that no query could name it: write it with "_"`);
+  }
   if (labels.length > orUnbounded(limits.labelCountMax)) {
     throw refusal(
       "max_label_names_per_series",

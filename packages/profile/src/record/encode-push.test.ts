@@ -8,6 +8,7 @@ import type { PushInput } from "./encode-push.ts";
 import { encodePush } from "./encode-push.ts";
 import type { Label } from "../labels/labels.ts";
 import { labelValue } from "../labels/labels.ts";
+import type { SampleType } from "../labels/profile-type.ts";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import { PprofWriter } from "../pprof/pprof-write.ts";
 import { decodeRecord } from "./record-decode.ts";
@@ -349,6 +350,22 @@ describe("encodePush: labels", () => {
     expect(refused(ONE, { labels: labelled(N, S, `a=${"ü".repeat(1024)}`) })).equal("accepted");
     expect(refused(ONE, { labels: labelled(N, "service_name=") })).equal("missing_labels");
     expect(refused(ONE, { labels: labelled(N, S, "=c") })).equal("invalid_labels");
+  });
+
+  // They were stored, and listed as a profile type of eight parts that every query refused.
+  it("a colon in a profile's name, type or unit is refused: no query could name the profile type", () => {
+    expect(refused(ONE, { labels: labelled("__name__=a:b", S) })).equal("invalid_labels");
+    const typed = (sampleType: SampleType, periodType: SampleType): Uint8Array => {
+      const writer = new PprofWriter({ sampleTypes: [sampleType], periodType, period: 1, timeNs: NOW_NS, durationNs: 1n });
+      writer.sample([writer.frame("main")], [3]);
+      return writer.finish();
+    };
+    const cpu = { type: "cpu", unit: "nanoseconds" };
+    expect(refused(typed(cpu, cpu))).equal("accepted");
+    for (const odd of [{ type: "c:pu", unit: "nanoseconds" }, { type: "cpu", unit: ":" }]) {
+      expect(refused(typed(odd, cpu)), JSON.stringify(odd)).equal("malformed_profile");
+      expect(refused(typed(cpu, odd)), JSON.stringify(odd)).equal("malformed_profile");
+    }
   });
 
   it("__delta__ and the store's own labels are dropped; the order sent does not matter", () => {

@@ -52,6 +52,8 @@ export function normalize(
       throw malformed(`sample type ${JSON.stringify(type)} contains "-", which profile types may not: write it with "_"`);
     }
   }
+  const periodType = { type: typeText(decoded, decoded.periodTypeType), unit: typeText(decoded, decoded.periodTypeUnit) };
+  for (const { type, unit } of [...sampleTypes, periodType]) checkTypeParts(type, unit);
   const collapsedNames = collapseGoTypeParameters(decoded);
   if (limits.repairsGoStacktraces) repairGoTruncated(decoded, sampleTypes, { spyName: labelValue(labels, "pyroscope_spy") ?? "", collapsedNames });
   resolveIds(decoded);
@@ -59,10 +61,14 @@ export function normalize(
   limitSymbolLength(decoded, limits.symbolLengthBytesMax);
   clearAddresses(decoded);
   putServiceVersion(decoded, labels);
-  return {
-    sampleTypes,
-    periodType: { type: typeText(decoded, decoded.periodTypeType), unit: typeText(decoded, decoded.periodTypeUnit) },
-  };
+  return { sampleTypes, periodType };
+}
+
+/** Queries name a profile type by its parts, separated by colons. One with a colon in a part would be stored and could not be asked for. */
+function checkTypeParts(...parts: readonly string[]): void {
+  for (const part of parts) {
+    if (part.includes(":")) throw malformed(`the type or unit ${JSON.stringify(part)} contains ":", which separates the parts of a profile type: write it with "_"`);
+  }
 }
 
 function checkReferences(decoded: PprofDecoder): void {
