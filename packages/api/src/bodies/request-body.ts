@@ -1,12 +1,13 @@
 /**
  * Reads the body of a request into one buffer. With a Content-Length the bytes are copied into their final buffer, which grows as they
- * come: a client cannot claim memory by announcing a large body. Without it (chunked) the pieces are joined at the end. Small bodies use
- * pooled buffers, so that pushes make no garbage outside the heap, which V8 answers with full collections (docs/decisions/0006).
+ * come: a client cannot claim memory by announcing a large body. Without it (chunked, HTTP/2) they are copied into blocks, which are joined at
+ * the end. Small bodies use pooled buffers, so that pushes make no garbage outside the heap, which V8 answers with full collections
+ * (docs/decisions/0006).
  *
  * A body waits for memory before its first byte is read, while it holds none. Once it has begun, it grows at once or is refused, so that
- * no two bodies wait for each other. While it waits, its socket is not read, so its client waits too. A small body of known length, which
- * cannot grow, may use a reserve instead: otherwise a few clients that send large bodies and stall would block every push and query until
- * they time out.
+ * no two bodies wait for each other. While it waits, its socket is not read, so its client waits too; one that may come in pieces of a byte
+ * (chunked, HTTP/2) is read meanwhile, and refused where it is larger than UNREAD_BYTES_MAX. A small body of known length, which cannot grow,
+ * may use a reserve instead: otherwise a few clients that send large bodies and stall would block every push and query until they time out.
  *
  * What must stay true: a body never holds more than `sizeBytesMax`, nor all bodies more than their budget. Nobody uses a body after its
  * `release`, which comes when the handler has ended, even where the request was answered before.
@@ -31,9 +32,13 @@ const RESERVE_PART = 1 / 16;
 
 /**
  * What Node.js has read of a request whose body nobody reads yet: two reads (READ_BYTES of listener/http-listener.ts), or the window of a
- * stream of HTTP/2. No budget counts it.
+ * stream of HTTP/2. A body that waits for memory holds as much. No budget counts it.
  */
 export const UNREAD_BYTES_MAX: number = 128 * 2 ** 10;
+
+/** A body of a profile is there within a second, also over a slow line. */
+const SLOW_AGE_MS = 5_000;
+const SLOW_BYTES_PER_SECOND = 8 * 2 ** 10;
 const WAITING_COUNT_MIN = 64;
 
 /** The memory that all bodies hold as they were sent. */
@@ -67,25 +72,32 @@ export class BodyMemory {
 export interface BodyModules {
   readonly bodyMemory: BodyMemory;
   /** The time limit from the first read of a body to its last byte. */
-  readonly bodyTimeouts: Timeouts;
+  readonly bodyTimeouts: Timeouts<RequestBody>;
 }
 
 export class RequestBody implements Waiting {
   readonly #request: IncomingRequest;
   readonly #memory: BodyMemory;
-  readonly #timeouts: Timeouts;
+  readonly #timeouts: Timeouts<RequestBody>;
   #takenBytes = 0;
   #isStarted = false;
   /** The body is neither complete nor given up. */
   #isReading = false;
+  /** All bytes have come. */
+  #isWhole = false;
+  #arrivedBytes = 0;
+  #bounds!: BodyBounds; // set before the body is read
+  /** Where the bytes go once the body has its memory. */
+  #into: Collector | undefined;
+  /** What comes before that. */
+  #early: BlockCollector | undefined;
   /** A buffer of `lend` that holds the complete body. */
   #pool: Uint8Array | undefined;
   /** The budget that its memory was taken from. */
   #budget: MemoryBudget;
   /** Its places in line while it waits for memory. */
   #waits: readonly BudgetWait[] = NO_WAITS;
-  #isClosed = false;
-  #resolve!: (body: Uint8Array) => void; // set before the first listener is
+  #resolve!: (body: Uint8Array) => void; // both are set before the body flows or waits
   #reject!: (error: CodedError) => void;
 
   constructor(request: IncomingRequest, { bodyMemory, bodyTimeouts }: BodyModules) {
@@ -106,36 +118,64 @@ export class RequestBody implements Waiting {
     const { bytesMax, largeBytesMax } = this.#memory.budget;
     // A body of unknown length is in memory twice while its pieces are joined.
     const bounds = { sizeBytesMax, heldBytesMax: sizeBytes === undefined ? Math.floor(bytesMax / 2) : bytesMax };
+    this.#bounds = bounds;
     if (sizeBytes !== undefined && sizeBytes > boundOf(bounds)) return Promise.reject(tooLarge(bounds));
     const firstBytes = sizeBytes === undefined ? 0 : Math.min(sizeBytes, POOLED_BODY_BYTES_MAX, largeBytesMax);
     const { budget, reserve } = this.#memory;
     // Counted as a large piece, which leaves a quarter of the budget free for bodies that grow.
     if (!budget.tryBegin(firstBytes, true)) {
       const isOfReserve = firstBytes === sizeBytes && sizeBytes <= reserve.bytesMax;
-      if (!isOfReserve) return this.#readLater([budget], firstBytes, sizeBytes, bounds);
-      if (!reserve.tryBegin(firstBytes, false)) return this.#readLater([budget, reserve], firstBytes, sizeBytes, bounds);
+      if (!isOfReserve) return this.#readLater([budget], firstBytes, sizeBytes);
+      if (!reserve.tryBegin(firstBytes, false)) return this.#readLater([budget, reserve], firstBytes, sizeBytes);
       this.#budget = reserve;
     }
-    this.#takenBytes += firstBytes;
-    return this.#begin(firstBytes, sizeBytes, bounds);
+    this.#begin(firstBytes, sizeBytes);
+    return this.#outcome(() => this.#flow());
   }
 
-  async #readLater(budgets: readonly MemoryBudget[], firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
-    if (this.#memory.budget.waitingCount >= this.#memory.waitingCountMax) throw bodiesTooMany(this.#memory.budget);
-    const waits = budgets.map((budget) => ({ budget, wait: budget.wait(firstBytes, budget === this.#memory.budget) }));
-    this.#waits = waits.map(({ wait }) => wait);
-    const budget = await firstHeld(waits, firstBytes);
+  #readLater(budgets: readonly MemoryBudget[], firstBytes: number, sizeBytes: number | undefined): Promise<Uint8Array> {
+    if (this.#memory.budget.waitingCount >= this.#memory.waitingCountMax) return Promise.reject(bodiesTooMany(this.#memory.budget));
+    return this.#outcome(() => {
+      const waits = budgets.map((budget) => ({ budget, wait: budget.wait(firstBytes, budget === this.#memory.budget) }));
+      this.#waits = waits.map(({ wait }) => wait);
+      if (isSentInLittle(this.#request)) {
+        this.#early = new BlockCollector(this.#memory);
+        this.#flow();
+      }
+      void firstHeld(waits, firstBytes).then((budget) => this.#endWait(budget, firstBytes, sizeBytes));
+    });
+  }
+
+  #outcome(start: () => void): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.#isReading = true;
+      this.#resolve = resolve;
+      this.#reject = reject;
+      start();
+    });
+  }
+
+  /** `budget`: of `firstBytes`; undefined where none came in time. */
+  #endWait(budget: MemoryBudget | undefined, firstBytes: number, sizeBytes: number | undefined): void {
     this.#waits = NO_WAITS;
-    if (budget === undefined) throw this.#isClosed ? stoppedEarly() : bodiesTooMany(this.#memory.budget);
+    if (!this.#isReading) return budget?.give(firstBytes); // it was given up meanwhile
+    if (budget === undefined) return this.#fail(bodiesTooMany(this.#memory.budget));
     this.#budget = budget;
-    this.#takenBytes += firstBytes;
-    return this.#begin(firstBytes, sizeBytes, bounds);
+    const early = this.#early;
+    this.#begin(firstBytes, sizeBytes);
+    if (early === undefined) return this.#flow();
+    this.#early = undefined;
+    const bytes = early.finish();
+    if (!this.#add(bytes)) return;
+    this.#memory.takeBack(bytes);
+    if (this.#isWhole) this.#complete();
   }
 
-  #begin(firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
-    if (sizeBytes === undefined) return this.#collect(new ChunkCollector(), bounds);
-    const first = sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#memory.lend(firstBytes);
-    return this.#collect(new SizedCollector(first, sizeBytes), bounds);
+  /** Its first memory was taken. */
+  #begin(firstBytes: number, sizeBytes: number | undefined): void {
+    this.#takenBytes += firstBytes;
+    if (sizeBytes === undefined) this.#into = new BlockCollector(this.#memory);
+    else this.#into = new SizedCollector(sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#memory.lend(firstBytes), sizeBytes);
   }
 
   /** Call it when the request and its handler are done. It gives the memory back. */
@@ -148,9 +188,13 @@ export class RequestBody implements Waiting {
 
   /** Call it when the connection is closed. */
   onClosed(): void {
-    this.#isClosed = true;
-    for (const wait of this.#waits) wait.cancel();
     if (this.#isReading) this.#fail(stoppedEarly());
+  }
+
+  /** For a node that has no place for another request: a body that has come more slowly than others may wait for gives its place away. */
+  endWhereSlow(ageMs: number): void {
+    if (ageMs < SLOW_AGE_MS || this.#arrivedBytes >= (ageMs / 1000) * SLOW_BYTES_PER_SECOND) return;
+    this.#fail(readFailed(`the body came at less than ${SLOW_BYTES_PER_SECOND} bytes a second, and others wait for its place: send it again, over a better line`));
   }
 
   onTimeout(): void {
@@ -164,32 +208,45 @@ export class RequestBody implements Waiting {
   }
 
   /** The listeners are never removed: that costs as much as adding them, and the request is collected soon. */
-  #collect(into: Collector, bounds: BodyBounds): Promise<Uint8Array> {
-    const bytesMax = boundOf(bounds);
-    let sizeBytes = 0;
-    const onData = (chunk: Buffer): void => {
-      if (!this.#isReading) return;
-      sizeBytes += chunk.length;
-      if (sizeBytes > bytesMax) return this.#fail(tooLarge(bounds));
-      const growthBytes = into.growthFor(chunk.length);
-      if (growthBytes > 0 && !this.#take(growthBytes)) return this.#fail(bodiesTooMany(this.#memory.budget));
-      into.add(chunk);
-    };
-    const onEnd = (): void => {
-      if (!this.#isReading) return;
-      this.#finish();
-      this.#pool = into.finish();
-      this.#budget.give(into.spareBytes);
-      this.#takenBytes -= into.spareBytes;
-      this.#resolve(this.#pool);
-    };
-    return new Promise((resolve, reject) => {
-      this.#isReading = true;
-      this.#resolve = resolve;
-      this.#reject = reject;
-      this.#timeouts.add(this);
-      this.#request.on("data", onData).on("end", onEnd).on("error", ignore); // an aborted request also closes its connection, and `onClosed` handles that
-    });
+  #flow(): void {
+    this.#timeouts.add(this);
+    this.#request.on("data", this.#onData).on("end", this.#onEnd).on("error", ignore); // an aborted request also closes its connection, and `onClosed` handles that
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (!this.#isReading) return;
+    this.#arrivedBytes += chunk.length;
+    if (this.#arrivedBytes > boundOf(this.#bounds)) return this.#fail(tooLarge(this.#bounds));
+    if (this.#early === undefined) return void this.#add(chunk);
+    if (this.#arrivedBytes > UNREAD_BYTES_MAX) return this.#fail(bodiesTooMany(this.#memory.budget));
+    this.#early.add(chunk);
+  };
+
+  readonly #onEnd = (): void => {
+    if (!this.#isReading) return;
+    this.#isWhole = true;
+    if (this.#early === undefined) this.#complete();
+  };
+
+  /** False: there is no memory for the bytes, and the body was given up. */
+  #add(bytes: Uint8Array): boolean {
+    const into = this.#into!; // it has its memory
+    const growthBytes = into.growthFor(bytes.length);
+    if (growthBytes > 0 && !this.#take(growthBytes)) {
+      this.#fail(bodiesTooMany(this.#memory.budget));
+      return false;
+    }
+    into.add(bytes);
+    return true;
+  }
+
+  #complete(): void {
+    const into = this.#into!; // it has its memory
+    this.#finish();
+    this.#pool = into.finish();
+    this.#budget.give(into.spareBytes);
+    this.#takenBytes -= into.spareBytes;
+    this.#resolve(this.#pool);
   }
 
   #finish(): void {
@@ -199,9 +256,18 @@ export class RequestBody implements Waiting {
 
   #fail(error: CodedError): void {
     this.#finish();
+    for (const wait of this.#waits) wait.cancel();
     this.#request.resume();
     this.#reject(error);
   }
+}
+
+/**
+ * The client may send each byte in a chunk or a frame of its own. Node.js holds an object of some hundred bytes for each until it is read, so that
+ * nobody may leave such a body unread. One with a Content-Length is whatever was read of the connection at once.
+ */
+function isSentInLittle({ headers, httpVersion }: IncomingRequest): boolean {
+  return httpVersion === "2.0" || headers["content-length"] === undefined;
 }
 
 function ignore(): void {}
@@ -291,11 +357,22 @@ class SizedCollector implements Collector {
   }
 }
 
-class ChunkCollector implements Collector {
-  readonly #chunks: Uint8Array[] = [];
+/**
+ * For bodies without a Content-Length. Each piece is copied at once: it is a view of all that Node.js has read of the connection in one go, 64 KiB,
+ * and an object of some hundred bytes. A client that sends a byte in each chunk or frame would have thousands of times its body held.
+ *
+ * The blocks are pooled buffers. The last one is partly filled, and counts with what it holds, like a small body of known length.
+ */
+class BlockCollector implements Collector {
+  readonly #memory: BodyMemory;
+  readonly #blocks: Uint8Array[] = [];
   #length = 0;
 
-  /** Counts the memory for the joined pieces too. */
+  constructor(memory: BodyMemory) {
+    this.#memory = memory;
+  }
+
+  /** Counts the memory for the joined blocks too. */
   growthFor(lengthBytes: number): number {
     return 2 * lengthBytes;
   }
@@ -305,16 +382,25 @@ class ChunkCollector implements Collector {
   }
 
   add(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
+    for (let at = 0; at < chunk.length; ) {
+      const offset = this.#length % POOLED_BODY_BYTES_MAX;
+      if (offset === 0) this.#blocks.push(this.#memory.lend(POOLED_BODY_BYTES_MAX));
+      const part = chunk.subarray(at, at + POOLED_BODY_BYTES_MAX - offset);
+      this.#blocks.at(-1)!.set(part, offset);
+      at += part.length;
+      this.#length += part.length;
+    }
   }
 
   finish(): Uint8Array {
+    const [first, another] = this.#blocks;
+    if (first === undefined) return new Uint8Array(0);
+    if (another === undefined) return first.subarray(0, this.#length);
     const bytes = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
+    for (const [index, block] of this.#blocks.entries()) {
+      const at = index * POOLED_BODY_BYTES_MAX;
+      bytes.set(block.subarray(0, this.#length - at), at);
+      this.#memory.takeBack(block);
     }
     return bytes;
   }

@@ -1,7 +1,7 @@
 /**
  * Calls of several messages over gRPC. Requests and replies are streams of frames (rpc/message-frame.ts); the status is in the trailers.
  *
- * What must stay true: a call ends with its client, its deadline and the stop of the node. What a call holds is bounded: MESSAGE_BYTES_MAX
+ * What must stay true: a call ends with its client, its deadline and the stop of the node, whether its client reads or not. What a call holds is bounded: MESSAGE_BYTES_MAX
  * of a message that arrives, as many bytes of messages that nobody has received yet, and the one message that is being sent.
  */
 import { CodedError, invalidArgument, unavailable } from "@pyromesh/base";
@@ -59,6 +59,8 @@ class GrpcStream implements StreamCall {
   #arriving: Buffer = Buffer.alloc(0);
   #waitingBytes = 0;
   #isComplete = false;
+  /** A message waits to be sent. */
+  #isSending = false;
   #onMessage: (() => void) | undefined;
   #deadline: Timer | undefined;
 
@@ -98,10 +100,11 @@ class GrpcStream implements StreamCall {
     this.#response.end();
   }
 
-  /** The first reason counts. */
+  /** The first reason counts. A client that has not read the message before is told nothing: its status would wait behind that. */
   end(reason: unknown): void {
     this.#controller.abort(reason);
     this.#onMessage?.();
+    if (this.#isSending) this.#response.destroy();
   }
 
   async receive(): Promise<Uint8Array | undefined> {
@@ -121,11 +124,18 @@ class GrpcStream implements StreamCall {
     return message;
   }
 
-  send(message: Uint8Array): Promise<void> {
+  async send(message: Uint8Array): Promise<void> {
     this.signal.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      this.#response.write(Buffer.concat([frameHeader(message.length, 0), message]), (error) => (error === undefined || error === null ? resolve() : reject(error)));
-    });
+    const late = this.#modules.clock.after(SEND_MS, () => this.end(new CodedError({ code: "STREAM_UNREAD", kind: "deadline_exceeded", message: `the client did not read a message in ${SEND_MS / 1000} s` })));
+    this.#isSending = true;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#response.write(Buffer.concat([frameHeader(message.length, 0), message]), (error) => (error === undefined || error === null ? resolve() : reject(error)));
+      });
+    } finally {
+      this.#isSending = false;
+      late.cancel();
+    }
   }
 
   #take(chunk: Buffer): void {
@@ -155,6 +165,8 @@ const CALL_COUNT_MAX = 256;
 const MESSAGE_BYTES_MAX = 64 * 2 ** 10;
 /** A client that has opened a call and sends nothing holds one of few. */
 const IDLE_MS = 300_000;
+/** So does one that does not read what it is sent. */
+const SEND_MS = 30_000;
 
 function stopping(): CodedError {
   return unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");

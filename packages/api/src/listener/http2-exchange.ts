@@ -195,6 +195,7 @@ export class Http2Response implements OutgoingResponse {
     this.#head = undefined;
     const hasTrailers = this.#trailers !== undefined;
     if (hasTrailers) stream.once("wantTrailers", () => this.#sendTrailers());
+    stream.resume(); // a body that nobody has read: each of its frames would be an object while the client takes its time with the reply
     stream.respond(head, { endStream, waitForTrailers: hasTrailers });
   }
 

@@ -2,8 +2,8 @@
  * Connections of HTTP/2 without TLS, with node:http2. Each request is a stream; server.ts handles it like one of HTTP/1.1. Only what
  * concerns connections is here: how many streams a connection may have, how much of it is unread, and what it may send beside requests.
  *
- * What must stay true: a connection without requests is closed after the time for keep-alive; `beginStop` lets running requests end, and
- * refuses further ones, which their client may send elsewhere.
+ * What must stay true: a connection without requests is closed after the time for keep-alive, and one whose client does not answer any more
+ * a little later, whatever its client does; `beginStop` lets running requests end, and refuses further ones, which their client may send elsewhere.
  */
 import { constants, performServerHandshake } from "node:http2";
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
@@ -17,6 +17,8 @@ import type { Connection } from "./request-context.ts";
 import { SessionCredit } from "./session-credit.ts";
 
 interface Http2SessionsOptions {
+  /** Connections. One more is closed at once. */
+  readonly sessionCountMax: number;
   /** Requests of one connection without a complete reply. Further ones are refused by a reset; the limit is told to clients. */
   readonly streamCountMax: number;
   /** Headers of a request. Beyond it its stream is reset. */
@@ -39,6 +41,12 @@ interface OpenSession {
   streamCount: number;
   /** When the last stream was closed, or the connection began. */
   idleSinceMs: number;
+  /** When the client last answered a ping, or the connection began. */
+  answeredMs: number;
+  /** When the ping was sent that it has not answered yet. */
+  askedMs: number | undefined;
+  /** When it was seen first that the session has ended, and its socket has not. */
+  lingersSinceMs: number | undefined;
 }
 
 export class Http2Sessions {
@@ -57,6 +65,11 @@ export class Http2Sessions {
 
   /** A socket that has begun to send HTTP/2, with all that it has received. */
   accept(socket: Socket): void {
+    if (this.#open.size >= this.#options.sessionCountMax) {
+      this.#hooks.onRefused("connections_too_many", "this node is at its limit of connections of HTTP/2: close some, or raise the limit on open files");
+      socket.destroy();
+      return;
+    }
     socket.allowHalfOpen = false; // as node:http2 has it: it does not close a socket whose client has ended its side otherwise
     const session = performServerHandshake(socket, {
       maxSessionMemory: SESSION_MEGABYTES_MAX,
@@ -66,7 +79,7 @@ export class Http2Sessions {
     });
     const nowMs = this.#clock.monotonicMs();
     const credit = new SessionCredit({ requestBytes: this.#options.headerBytesMax + UNREAD_BYTES_MAX, nowMs });
-    const open: OpenSession = { session, socket, connection: newConnection(), credit, streamCount: 0, idleSinceMs: nowMs };
+    const open: OpenSession = { session, socket, connection: newConnection(), credit, streamCount: 0, idleSinceMs: nowMs, answeredMs: nowMs, askedMs: undefined, lingersSinceMs: undefined };
     this.#open.add(open);
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, fields: readonly string[]) => this.#onStream(open, stream, headers, fields));
@@ -82,7 +95,7 @@ export class Http2Sessions {
 
   /** Closes all connections. */
   destroyAll(): void {
-    for (const { session } of this.#open) session.destroy();
+    for (const open of this.#open) cutOff(open);
   }
 
   /** Call it when all connections are closed. */
@@ -114,8 +127,10 @@ export class Http2Sessions {
     this.#timer = undefined;
     const nowMs = this.#clock.monotonicMs();
     for (const open of this.#open) {
-      if (!open.credit.settle(open.socket.bytesRead, nowMs)) this.#refuse(open, "it sends frames that are no part of a request");
-      else if (open.streamCount === 0 && nowMs - open.idleSinceMs >= this.#options.keepAliveTimeoutMs) this.#closeIdle(open);
+      if (open.session.destroyed) this.#endLinger(open, nowMs);
+      else if (!open.credit.settle(open.socket.bytesRead, nowMs)) this.#refuse(open, "it sends frames that are no part of a request");
+      else if (open.streamCount > 0) this.#checkAlive(open, nowMs);
+      else if (nowMs - open.idleSinceMs >= this.#options.keepAliveTimeoutMs) this.#closeIdle(open);
     }
     if (this.#open.size > 0) this.#timer = this.#clock.after(TICK_MS, () => this.#tick());
   }
@@ -124,6 +139,29 @@ export class Http2Sessions {
   #closeIdle({ session }: OpenSession): void {
     if (session.closed) session.destroy();
     else session.close();
+  }
+
+  /**
+   * A client that has gone without a word leaves its calls with streams open for good. So does one that reads nothing: what is sent to it
+   * waits in front of the ping. Node.js itself stops to read of a connection that broke the protocol, and forgets to close it.
+   */
+  #checkAlive(open: OpenSession, nowMs: number): void {
+    if (open.askedMs !== undefined) {
+      if (nowMs - open.askedMs >= ANSWER_MS) cutOff(open);
+    } else if (nowMs - open.answeredMs >= ASK_MS) {
+      open.askedMs = nowMs;
+      open.session.ping((error) => {
+        if (error !== null) return; // the session has ended
+        open.askedMs = undefined;
+        open.answeredMs = this.#clock.monotonicMs();
+      });
+    }
+  }
+
+  /** Node.js has ended its side, and waits until the client has read all and ends its own. */
+  #endLinger(open: OpenSession, nowMs: number): void {
+    open.lingersSinceMs ??= nowMs;
+    if (nowMs - open.lingersSinceMs >= LINGER_MS) open.socket.destroy();
   }
 
   #refuse({ session }: OpenSession, why: string): void {
@@ -135,8 +173,21 @@ export class Http2Sessions {
 
 function ignore(): void {}
 
+/** `destroy` of a session that has ended does nothing, even where its socket is open. */
+function cutOff({ session, socket }: OpenSession): void {
+  session.destroy();
+  socket.destroy();
+}
+
 /** For `destroy` with a code alone. With undefined Node.js takes its own default, a code, and drops ours; its types do not have null. */
 const NO_ERROR = null as unknown as undefined;
+
+/** A connection with open requests is asked whether it is alive so long after its last answer. */
+const ASK_MS = 60_000;
+/** How long it may take to answer: a slow client reads what was sent before, up to 4 MB of a kernel's buffer. */
+const ANSWER_MS = 120_000;
+/** What a client may take to read the rest, and to close its side. */
+const LINGER_MS = 5_000;
 
 /** How often connections are checked. A flood lasts as long at most. */
 const TICK_MS = 1_000;

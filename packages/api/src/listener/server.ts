@@ -23,6 +23,7 @@ import { RefusalLog, refusalReason } from "./refusal-log.ts";
 import type { PaceRule } from "./reader-pace.ts";
 import { Replies } from "./replies.ts";
 import { BodyMemory } from "../bodies/request-body.ts";
+import type { RequestBody } from "../bodies/request-body.ts";
 import { GrpcStreams } from "./grpc-streams.ts";
 import type { StreamHandler } from "../ports/stream-call.ts";
 import { protocolOf } from "../rpc/protocols.ts";
@@ -123,13 +124,15 @@ export class ApiServer {
   readonly #lastRefusals: LastRefusals | undefined;
   readonly #routes: RouteTable;
   readonly #timeouts: Timeouts;
-  readonly #bodyTimeouts: Timeouts;
+  readonly #bodyTimeouts: Timeouts<RequestBody>;
   readonly #replies: Replies;
   readonly #streams: GrpcStreams;
   readonly #durations: Histogram;
   readonly #siteGate: SiteGate;
   readonly #host: RequestHost;
   #runningCount = 0;
+  /** When slow bodies were looked for. */
+  #slowBodiesMs = -Infinity;
   #isStopping = false;
 
   /** `listenAddress`: the address that `options.host` resolved to. */
@@ -142,7 +145,7 @@ export class ApiServer {
     this.#lastRefusals = modules.lastRefusals;
     this.#routes = new RouteTable(modules.routes);
     this.#timeouts = new Timeouts({ lengthMs: this.limits.requestTimeoutMs }, modules);
-    this.#bodyTimeouts = new Timeouts({ lengthMs: this.limits.bodyTimeoutMs }, modules);
+    this.#bodyTimeouts = new Timeouts<RequestBody>({ lengthMs: this.limits.bodyTimeoutMs }, modules);
     this.#siteGate = new SiteGate(options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: options.host, listenAddress });
     const { bodyBytesInFlightMax, gzipBytesMin, memoryWaitTimeoutMs: waitTimeoutMs, replyBytesInFlightMax, replyPace, replyWaitMs, unpackedBytesInFlightMax } = this.limits;
     this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, { ...modules, compression });
@@ -260,6 +263,7 @@ export class ApiServer {
   #admit(context: RequestContext, route: Route): void {
     if (this.#isStopping && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
     if (this.#runningCount >= this.limits.concurrentRequestsMax && !route.isProbe) {
+      this.#endSlowBodies();
       throw unavailable("REQUESTS_TOO_MANY", "this node is at its limit of concurrent requests: try again in a second");
     }
     if (context.openCount > OPEN_COUNT_MAX) {
@@ -270,6 +274,14 @@ export class ApiServer {
       if (refusal !== undefined) throw refusal;
     }
     if (route.access !== "none") context.tenants = readTenants(context.headers["x-scope-orgid"], route.access, this.#options);
+  }
+
+  /** A client that sends bodies of a byte a second would hold all places for a minute: 16 connections of HTTP/2 are enough. Their places are free for the next requests. */
+  #endSlowBodies(): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#slowBodiesMs < SLOW_BODIES_EVERY_MS) return;
+    this.#slowBodiesMs = nowMs;
+    this.#bodyTimeouts.forEach((body, ageMs) => body.endWhereSlow(ageMs));
   }
 
   #account(context: RequestContext, reply: ApiReply): void {
@@ -313,6 +325,9 @@ export function serverLimits({ limits }: Pick<ApiServerOptions, "limits">): Serv
  * turn of the event loop (ten such clients of /metrics held it for 14 s).
  */
 export const OPEN_COUNT_MAX = 64;
+
+/** The look passes over all running requests. */
+const SLOW_BODIES_EVERY_MS = 1_000;
 
 /** The length of the tenants of a refused read in the log. */
 const TENANTS_LENGTH_MAX = 200;

@@ -11,11 +11,11 @@ export interface Waiting {
   onTimeout(): void;
 }
 
-export class Timeouts {
+export class Timeouts<Each extends Waiting = Waiting> {
   readonly #lengthMs: number;
   readonly #clock: Clock;
   /** When each one times out. All have the same length, so insertion order is also the order in which they time out. */
-  readonly #waiting = new Map<Waiting, number>();
+  readonly #waiting = new Map<Each, number>();
   #timer: Timer | undefined;
 
   constructor(options: { readonly lengthMs: number }, modules: { readonly clock: Clock }) {
@@ -27,13 +27,19 @@ export class Timeouts {
     return this.#lengthMs;
   }
 
-  add(waiting: Waiting): void {
+  add(waiting: Each): void {
     this.#waiting.set(waiting, this.#clock.monotonicMs() + this.#lengthMs);
     if (this.#timer === undefined) this.#wait(this.#lengthMs);
   }
 
-  delete(waiting: Waiting): void {
+  delete(waiting: Each): void {
     this.#waiting.delete(waiting);
+  }
+
+  /** The longest first. `visit` may delete the one that it is given. */
+  forEach(visit: (waiting: Each, ageMs: number) => void): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [waiting, deadlineMs] of this.#waiting) visit(waiting, nowMs + this.#lengthMs - deadlineMs);
   }
 
   /** Removes the timer: no timeout fires any more. */
