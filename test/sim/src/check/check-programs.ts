@@ -69,15 +69,16 @@ export async function endScraping(world: World): Promise<readonly ScrapedSpan[]>
     if (scheduler.nowMs > endMs) throw new Violation("scrapes-go-on", `${targets.filter((target) => steadyOf(target) === undefined).map(({ address, profile }) => `${profile} of ${address}`).join(", ")}: not scraped ${STEADY_COUNT} times in a row by one member, ${SCRAPED_WITHIN_MS} ms after the end of the faults`);
     await scheduler.wait(500);
   }
-  const spans = targets.map((target): ScrapedSpan => {
+  const spans = targets.flatMap((target): readonly ScrapedSpan[] => {
     const steady = steadyOf(target)!; // the loop above ended
-    const [first, last] = [steady[0]!, steady.at(-2)!];
+    const stored = steady.slice(0, -1);
     for (const [index, { atMs, fromMs }] of steady.entries()) {
       const gapMs = index === 0 ? 0 : fromMs - steady[index - 1]!.atMs;
       if (faults.isQuiet && gapMs > intervalMs + timeoutMs) throw new Violation("scrapes-go-on", `${target.profile} of ${target.address} was not scraped for ${gapMs} ms, until ${atMs} ms after the beginning, though nothing failed`);
     }
-    // The difference to the first answer is stored; what a program measured while it was asked is all stored.
-    return { ...target, start: first.start, fromTick: target.profile === "memory" ? first.endTick : first.fromTick, endTick: last.endTick };
+    // Between two times that a program measures there are some milliseconds, which no answer has.
+    if (target.profile === "process_cpu") return stored;
+    return [{ ...stored[0]!, fromTick: stored[0]!.endTick, endTick: stored.at(-1)!.endTick }];
   });
   programs.end();
   // What was read is stored by then, or was given up.
