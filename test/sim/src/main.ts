@@ -7,6 +7,7 @@
  *   --nodes N       how many nodes: 1 by default, which is a node without a cluster; 3 or more make a cluster over one bucket
  *   --jobs J        processes at once; 1 by default
  *   --fault NAME    only seeds that have this fault of the whole node: a part of its name (world/faults.ts). The others are skipped
+ *   --programs      only seeds whose members scrape programs. The others are skipped
  *   --verbose       prints every event
  *   --planted       puts each fault of planted/ into a copy of the product and looks for it
  *   --only NAME     with --planted: only faults whose file name contains NAME, or one of several with commas between them
@@ -25,8 +26,10 @@ import { runPlanted } from "./planted/run-planted.ts";
 import { printFailure, printSummary } from "./report.ts";
 import type { SeedReport } from "./run-seed.ts";
 import { runSeed } from "./run-seed.ts";
+import { Chance } from "./world/chance.ts";
 import { scheduledOf } from "./world/faults.ts";
 import { forbidEscapes } from "./world/no-escape.ts";
+import { drawPrograms } from "./world/programs.ts";
 
 /** The run ends after this many failures: mostly they have one cause. */
 const FAILURES_MAX = 5;
@@ -48,6 +51,7 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     record: { type: "boolean", default: false },
     fault: { type: "string" },
+    programs: { type: "boolean", default: false },
     /** For the jobs of a parent process: the distance between two seeds of this job. Reports are printed as JSON. */
     step: { type: "string" },
   },
@@ -99,12 +103,19 @@ if (values.planted) {
 
 /** Stops when `take` returns false. */
 async function runSeeds(step: number, take: (report: SeedReport) => boolean): Promise<void> {
-  const { fault } = values;
   for (let at = 0; at < seedCount; at += step) {
-    if (fault !== undefined && !scheduledOf(firstSeed + at, { isCluster: nodeCount > 1, lengthMs }).some((name) => name.includes(fault))) continue;
+    if (!isWanted(firstSeed + at)) continue;
     const report = await runSeed({ seed: firstSeed + at, lengthMs, nodeCount, print: values.verbose ? (line) => console.log(line) : undefined });
     if (!take(report)) return;
   }
+}
+
+function isWanted(seed: number): boolean {
+  const { fault } = values;
+  const isCluster = nodeCount > 1;
+  const isScraping = drawPrograms(new Chance(seed, "programs"), { isCluster }) !== undefined;
+  if (values.programs && !isScraping) return false;
+  return fault === undefined || scheduledOf(seed, { isCluster, isScraping, lengthMs }).some((name) => name.includes(fault));
 }
 
 async function runJobs(take: (report: SeedReport) => boolean): Promise<void> {
@@ -112,6 +123,7 @@ async function runJobs(take: (report: SeedReport) => boolean): Promise<void> {
   const jobs = Array.from({ length: jobCount }, (_, at) => {
     const args = ["--enable-source-maps", main, "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(seedCount - at), "--minutes", values.minutes, "--nodes", values.nodes];
     if (values.fault !== undefined) args.push("--fault", values.fault);
+    if (values.programs) args.push("--programs");
     return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   });
   await Promise.all(

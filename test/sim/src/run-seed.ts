@@ -1,6 +1,7 @@
 /** Runs one seed: a history with faults, the end of the faults, and the checks that must hold afterwards. */
 import { waitUntilFormed } from "./check/check-cluster.ts";
 import { watchBounds } from "./check/check-bounds.ts";
+import { watchPrograms } from "./check/check-programs.ts";
 import { checkHealed } from "./check/check-healed.ts";
 import { runOperator } from "./history/operator.ts";
 import { runPusher } from "./history/pusher.ts";
@@ -68,6 +69,7 @@ async function history(world: World): Promise<void> {
     ...Array.from({ length: settings.querierCount }, (_, at) => runQuerier(world, `querier ${at}`)),
     runOperator(world),
     watchBounds(world),
+    watchPrograms(world),
   ];
   await Promise.all(clients);
   await checkHealed(world);

@@ -52,7 +52,12 @@ export function isZlib(bytes: Uint8Array): boolean {
   return (method & 0x0f) === 8 && method >> 4 <= 7 && (method * 256 + flags) % 31 === 0;
 }
 
-class DeflateTrailing extends Error {}
+/** Of a deflate stream that ends before the bytes do: zlib leaves those unread. */
+export class DeflateTrailing extends Error {
+  constructor(sizeBytes: number) {
+    super(`${sizeBytes} bytes follow its end`);
+  }
+}
 
 function gunzipInto(bytes: Uint8Array, sizeBytes: number): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => {
@@ -78,7 +83,7 @@ function inPieces(stream: Gunzip | Inflate | InflateRaw, bytes: Uint8Array, onPi
     stream.on("end", () => {
       // zlib leaves what follows a deflate stream unread. After a gzip it is an error of zlib, but for zeros, with which some tools pad a file. No deflate stream begins
       // as a gzip does.
-      if (stream.bytesWritten < bytes.length && !isGzip(bytes)) reject(new DeflateTrailing(`${bytes.length - stream.bytesWritten} bytes follow its end`));
+      if (stream.bytesWritten < bytes.length && !isGzip(bytes)) reject(new DeflateTrailing(bytes.length - stream.bytesWritten));
       else resolve();
     });
     stream.on("error", reject);

@@ -14,6 +14,7 @@ import type { World } from "../world/world.ts";
 import { areActive, checkCopies, checkMembers, checkReceipts } from "./check-cluster.ts";
 import { checkBucket } from "./check-bucket.ts";
 import { checkIdle } from "./check-bounds.ts";
+import { checkPrograms, endScraping } from "./check-programs.ts";
 import { Violation } from "./violation.ts";
 
 const READY_WITHIN_MS = 60_000;
@@ -61,11 +62,13 @@ export async function checkHealed(world: World): Promise<void> {
       if (!isAcked) throw new Violation("progress", `no push was acked within ${PUSHED_WITHIN_MS} ms of the end of the faults`);
     }
   }
+  const scraped = await endScraping(world);
   await until(world, flushedWithinMs, "flushed", () => flush(world));
   await until(world, flushedWithinMs, "free of sealed files", () => Promise.resolve(!world.hasSealed));
   // The answers from here on say what the bucket must hold.
   if (world.isCluster) for (const fate of world.ledger.fates.values()) fate.forgetSeen();
   await askAll(world, chance, "after the flush");
+  const stored = await checkPrograms(world, scraped, "after the flush");
   await checkIdle(world);
   await checkBucket(world);
   if (world.isCluster) {
@@ -76,6 +79,7 @@ export async function checkHealed(world: World): Promise<void> {
   await chance.pick(machines).restart();
   await until(world, READY_WITHIN_MS, "ready again", () => areReady(world));
   await askAll(world, chance, "after a start");
+  if ((await checkPrograms(world, scraped, "after a start")) !== stored) throw new Violation("acked-is-kept", "what is counted of programs is not what it was before the start");
 }
 
 /** Queries everything of every tenant as stacks, which shows how often each part is counted, and of one tenant in a way that shows only sums or names. */

@@ -15,6 +15,8 @@ export type Checker =
   | "nothing-else"
   /** A queue, a budget or files exceed their bound, or do not go back to 0. */
   | "bounded"
+  /** A program is not scraped though nothing hinders it, or what a scrape read is not stored. */
+  | "scrapes-go-on"
   /** The faults have ended and the node does not recover in time, or one tenant's failures hold up others. */
   | "progress"
   /** A LIST ended without an error and had not gone through every page. */

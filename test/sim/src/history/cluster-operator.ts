@@ -69,6 +69,21 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
         await one.ready(READY_WITHIN_MS);
       }
       break;
+    case "a program starts anew":
+      world.programs?.restart(chance);
+      break;
+    case "a member that scrapes is cut off": {
+      const scraper = lastScraper(world) ?? machine;
+      const rest = machines.filter((one) => one !== scraper);
+      await Promise.all([waysOff([scraper], rest), waysOff(rest, [scraper])]);
+      break;
+    }
+    case "a member that scrapes is paused":
+      await (lastScraper(world) ?? machine).pause(lengthMs, { isClockStopped: false });
+      break;
+    case "the machine of a member that scrapes is suspended":
+      await (lastScraper(world) ?? machine).pause(lengthMs, { isClockStopped: true });
+      break;
     case "a node joins":
       world.addMachine();
       break;
@@ -83,4 +98,9 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
     default:
       await runComposedFault(world, fault, { machine, other, lengthMs }, chance);
   }
+}
+
+/** The member that scraped last. Undefined: none has, or it is gone. */
+function lastScraper({ machines, programs }: World): Machine | undefined {
+  return machines.find(({ host }) => host === programs?.lastAskerHost);
 }

@@ -107,7 +107,8 @@ function inSteps(asked: Asked): Asked {
   return { ...asked, startMs: asked.startMs - STEP_MS, endMs: asked.startMs + Math.floor((asked.endMs - asked.startMs) / STEP_MS) * STEP_MS };
 }
 
-function checkRefusal(world: World, words: string, { status, body }: SimReply): void {
+/** Throws a Violation where nothing explains the refusal. */
+export function checkRefusal(world: World, words: string, { status, body }: SimReply): void {
   if (status === 500) throw new Violation("no-error", `${words}: 500 ${body}`);
   if ((status === 503 || status === 504 || status === 499) && (JSON.parse(body) as { readonly message?: string }).message) return;
   if (!world.isExpectedRefusal(body)) throw new Violation("correct-or-refused", `${words}: ${status} ${body}`);

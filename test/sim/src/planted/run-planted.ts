@@ -104,7 +104,7 @@ interface Searched {
 
 async function search(
   simulator: string,
-  { checkers, name, nodeCount }: PlantedFault,
+  { checkers, name, nodeCount, takesPrograms }: PlantedFault,
   { fault, firstSeed, jobCount, seedCount }: { readonly firstSeed: number; readonly seedCount: number; readonly jobCount: number; readonly fault: string | undefined },
 ): Promise<Searched> {
   const others = new Map<string, number>();
@@ -113,6 +113,7 @@ async function search(
   const jobs = Array.from({ length: jobCount }, (_, at) => {
     const args = [simulator, "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(seedCount - at), "--nodes", String(nodeCount)];
     if (fault !== undefined) args.push("--fault", fault);
+    if (takesPrograms) args.push("--programs");
     return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
   });
   await Promise.all(

@@ -36,6 +36,14 @@ const PEER_CALL_FAULTS = {
   "peer frame is slow": 0.02,
 } as const;
 
+/** As `CALL_FAULTS`, of programs that are scraped. A seed has them only where its members scrape. */
+const PROGRAM_CALL_FAULTS = {
+  "program does not answer": 0.1,
+  "program answers late": 0.2,
+  "program answers an error": 0.15,
+  "program's answer is cut short": 0.15,
+} as const;
+
 /** Faults of the whole node, which last for a while or happen at one moment: how often a minute has them at most. */
 const TIMED_FAULTS = {
   "disk is full": 2,
@@ -89,9 +97,18 @@ const COMPOSED_FAULTS = {
   "a disk is lost while a sealed segment waits on it": 0.1,
 } as const;
 
-export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS;
+/** As `CLUSTER_FAULTS`, of programs and of the member that was the last to scrape one: it is silent for longer than a hold on a target lasts, so that another member takes over. */
+const PROGRAM_FAULTS = {
+  "a program starts anew": 3,
+  "a member that scrapes is cut off": 1,
+  "a member that scrapes is paused": 1,
+  "the machine of a member that scrapes is suspended": 1,
+} as const;
+
+export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS | keyof typeof PROGRAM_CALL_FAULTS;
 export type ComposedFault = keyof typeof COMPOSED_FAULTS;
-export type ClusterFault = keyof typeof CLUSTER_FAULTS | ComposedFault;
+export type ProgramFault = keyof typeof PROGRAM_FAULTS;
+export type ClusterFault = keyof typeof CLUSTER_FAULTS | ProgramFault | ComposedFault;
 export type TimedFault = keyof typeof TIMED_FAULTS | ClusterFault;
 export type Fault = CallFault | TimedFault;
 
@@ -103,7 +120,7 @@ const QUIET_CLUSTER_SHARE = 0.08;
 const KIND_SHARE = 0.3;
 
 /** Faults that last up to 30 s instead of 10 s: the checks during them need longer (CALM_MS of check-others-go-on.ts), or members that take one for dead and flush what it took. */
-const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file", "a store is lost and the other copies do not answer", "all others restart while a member is cut off", "a node starts again while its machine is cut off"]);
+const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file", "a store is lost and the other copies do not answer", "all others restart while a member is cut off", "a node starts again while its machine is cut off", "a member that scrapes is cut off", "a member that scrapes is paused", "the machine of a member that scrapes is suspended"]);
 
 export interface ScheduledFault {
   readonly fault: TimedFault;
@@ -120,6 +137,8 @@ export function scheduledOf(seed: number, drawn: Drawn): readonly TimedFault[] {
 
 interface Drawn {
   readonly isCluster: boolean;
+  /** The members scrape programs (programs.ts). */
+  readonly isScraping: boolean;
   readonly lengthMs: number;
 }
 
@@ -127,9 +146,10 @@ function drawsQuiet(chance: Chance, { isCluster }: Drawn): boolean {
   return chance.isTrue(isCluster ? QUIET_CLUSTER_SHARE : QUIET_SHARE);
 }
 
-function drawTimed(chance: Chance, { isCluster, lengthMs }: Drawn): readonly ScheduledFault[] {
+function drawTimed(chance: Chance, { isCluster, isScraping, lengthMs }: Drawn): readonly ScheduledFault[] {
   const kinds: (readonly [fault: TimedFault, countMax: number, share: number])[] = [];
   for (const [fault, countMax] of Object.entries(isCluster ? { ...TIMED_FAULTS, ...CLUSTER_FAULTS } : TIMED_FAULTS) as [TimedFault, number][]) kinds.push([fault, countMax, KIND_SHARE]);
+  if (isScraping) for (const [fault, countMax] of Object.entries(PROGRAM_FAULTS) as [ProgramFault, number][]) kinds.push([fault, countMax, KIND_SHARE]);
   if (isCluster) for (const [fault, share] of Object.entries(COMPOSED_FAULTS) as [ComposedFault, number][]) kinds.push([fault, 1, share]);
   const scheduled: ScheduledFault[] = [];
   for (const [fault, countMax, share] of kinds) {
@@ -158,9 +178,9 @@ export class Faults {
     this.#nowMs = nowMs;
     this.#chance = chance;
     this.#journal = journal;
-    const { isCluster } = drawn;
+    const { isCluster, isScraping } = drawn;
     const isQuiet = (this.isQuiet = drawsQuiet(chance, drawn));
-    for (const [fault, rateMax] of Object.entries(isCluster ? { ...CALL_FAULTS, ...PEER_CALL_FAULTS } : CALL_FAULTS) as [CallFault, number][]) {
+    for (const [fault, rateMax] of Object.entries({ ...CALL_FAULTS, ...(isCluster ? PEER_CALL_FAULTS : {}), ...(isScraping ? PROGRAM_CALL_FAULTS : {}) }) as [CallFault, number][]) {
       // Each kind draws from a stream of its own, even whether the seed has it: so a new kind does not change the others.
       const own = chance.stream(fault);
       if (own.isTrue(KIND_SHARE) && !isQuiet) this.#rates.set(fault, { rate: rateMax * own.float() ** 2, chance: own });

@@ -10,6 +10,8 @@ import type { BuildFormats, ComposedNode, Config, World as NodeWorld } from "pyr
 import { Violation } from "../check/violation.ts";
 import type { Settings } from "../history/settings.ts";
 import type { Chance } from "./chance.ts";
+import { scrapeYaml } from "./programs.ts";
+import type { ProgramSettings } from "./programs.ts";
 import { Life } from "./scheduler.ts";
 import { simClock } from "./sim-clock.ts";
 import type { MachineTime } from "./sim-clock.ts";
@@ -111,13 +113,14 @@ export class Machine {
   }
 
   async #run(life: Life): Promise<void> {
-    const node = await composeNode(configOf(this.#world.settings, this.#member), this.#worldOf(life));
+    const { programs, settings } = this.#world;
+    const node = await composeNode(configOf(settings, this.#member, programs?.settings), this.#worldOf(life));
     this.#node = node;
     await node.start();
   }
 
   #worldOf(life: Life): NodeWorld {
-    const { bucket, chance, faults, journal, peers, scheduler, settings } = this.#world;
+    const { bucket, chance, faults, journal, peers, programs, scheduler, settings } = this.#world;
     const clock = simClock(scheduler, life, this.time);
     const random = chance.stream(life.name).asRandom();
     const metrics = (this.#metrics = new Metrics());
@@ -144,7 +147,8 @@ export class Machine {
         // It joins anew.
         else this.#world.watch(this.restart());
       },
-      ...(this.isEarlier && { formats: EARLIER_FORMATS }),
+      // An earlier build scrapes nothing, and grants others no target.
+      ...(this.isEarlier ? { formats: EARLIER_FORMATS } : programs && { programs: programs.openFor(life, this.host) }),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
         this.#note(life, `ends itself: ${error.message}`);
@@ -294,7 +298,7 @@ const DEATHS_MAX = 6;
 /** Small, since the node derives bounds from it, which a minute should be able to reach. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 
-function configOf(settings: Settings, member: MemberInit | undefined): Config {
+function configOf(settings: Settings, member: MemberInit | undefined, programs: ProgramSettings | undefined): Config {
   const flags = {
     multitenancy: "true",
     flush_interval: `${settings.flushIntervalMs}ms`,
@@ -302,11 +306,12 @@ function configOf(settings: Settings, member: MemberInit | undefined): Config {
     head_disk_budget: `${settings.diskBudgetBytes}B`,
     retention: "0",
     workers: String(settings.workerCount),
+    ...(programs && { config: "pyromesh.yaml" }),
     ...(member && { cluster_name: "sim", cluster_addr: `${member.host}:${CLUSTER_PORT}`, node_name: member.name }),
   };
   const given = new Map(Object.entries(flags).map(([key, value]) => [key, [value]]));
   if (member !== undefined) given.set("join", [...member.join]);
-  return loadConfig({ flags: given, env: {}, readFile: () => "" });
+  return loadConfig({ flags: given, env: {}, readFile: () => (programs === undefined ? "" : scrapeYaml(programs)) });
 }
 
 function codeOf(error: unknown): unknown {

@@ -13,6 +13,7 @@ import { Faults } from "./faults.ts";
 import { Journal } from "./journal.ts";
 import { CLUSTER_PORT, Machine } from "./machine.ts";
 import { Scheduler, WORLD } from "./scheduler.ts";
+import { drawPrograms, Programs } from "./programs.ts";
 import { SimBucket } from "./sim-bucket.ts";
 import { simClock } from "./sim-clock.ts";
 import { SimPeerNetwork } from "./sim-peer-network.ts";
@@ -43,6 +44,8 @@ export class World {
   readonly faultTurns: FaultTurns;
   readonly bucket: SimBucket;
   readonly peers: SimPeerNetwork;
+  /** Undefined: the members scrape nothing. */
+  readonly programs: Programs | undefined;
   readonly machines: Machine[];
   /** Members that an operator told to leave, and that have not left yet. */
   readonly leaving: Set<Machine> = new Set();
@@ -82,12 +85,15 @@ export class World {
     this.journal = new Journal({ nowUs: () => scheduler.nowUs, print });
     const { journal } = this;
     this.settings = drawSettings(chance.stream("settings"), lengthMs);
-    this.faults = new Faults(chance.stream("faults"), { lengthMs, isCluster: nodeCount > 1 }, { journal, nowMs: () => scheduler.nowMs });
+    const isCluster = nodeCount > 1;
+    const programs = drawPrograms(chance.stream("programs"), { isCluster });
+    this.faults = new Faults(chance.stream("faults"), { lengthMs, isCluster, isScraping: programs !== undefined }, { journal, nowMs: () => scheduler.nowMs });
     const { faults } = this;
     this.faultTurns = new FaultTurns(scheduler);
     const clock = simClock(scheduler, WORLD, { epochMs: this.settings.epochMs, suspendedMs: 0 });
     this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock, speed: this.settings.bucketSpeed, fail: (error) => this.fail(error) });
     this.peers = new SimPeerNetwork(chance.stream("peers"), { scheduler, faults, journal });
+    this.programs = programs && new Programs(programs, chance.stream("answers of programs"), { scheduler, faults, journal });
     this.ledger = new Ledger(nodeCount > 1 ? { skewMsMax: SKEW_MS_MAX, isSeenKept: false } : { skewMsMax: 0, isSeenKept: true });
     this.#route = chance.stream("route");
     this.#machineCount = nodeCount;
