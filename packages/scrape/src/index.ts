@@ -1,3 +1,4 @@
+export { NothingStored } from "./loop/nothing-stored.ts";
 export type {
   AuthorizationSettings,
   DiscoveryConfig,

@@ -20,6 +20,7 @@ class World implements TargetSource, TargetHolds {
   readonly stored: string[] = [];
   targets: readonly ScrapeTarget[] = ["a", "b", "c"].map(targetOf);
   readonly dropped = [];
+  readonly droppedCounts = {};
   own = new Set(["a", "b", "c"]);
   wanted: readonly string[] = [];
   readonly #listeners: (() => void)[] = [];
@@ -99,6 +100,20 @@ describe("scrape loop", () => {
     expect(world.wanted).deep.equal(["b", "c", "d"]);
     expect(world.loop.targets()[0]!.state!.nextScrapeMs).equal(before);
     expect(await world.interval()).deep.equal(["b", "c", "d"]);
+  });
+
+  it("what is kept of all answers is counted once, and given back with the targets", async () => {
+    const world = new World();
+    world.targets = ["a", "b", "c"].map((name) => ({ ...targetOf(name), profile: { ...targetOf(name).profile, isCumulative: true } }));
+    await world.loop.start();
+    await world.interval();
+    await world.interval();
+    expect(await world.metrics.text()).include("pyromesh_scrape_kept_bytes 3\n");
+    world.own.delete("b");
+    world.changed();
+    expect(await world.metrics.text()).include("pyromesh_scrape_kept_bytes 2\n");
+    world.loop.stop();
+    expect(await world.metrics.text()).include("pyromesh_scrape_kept_bytes 0\n");
   });
 
   it("a target that becomes another member's is asked no more here, and its state is that member's", async () => {
