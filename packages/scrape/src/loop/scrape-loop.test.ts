@@ -4,7 +4,7 @@ import { ManualClock } from "@pyromesh/base/testing";
 import { scrapeConfigs } from "../config/read-scrape-configs.ts";
 import type { ScrapeTarget, TargetSource } from "../target.ts";
 import { ScrapeLoop } from "./scrape-loop.ts";
-import type { HoldOwner, TargetHold, TargetHolds } from "./target-holds.ts";
+import type { HoldOwner, HoldWatch, TargetHold, TargetHolds } from "./target-holds.ts";
 
 const [JOB] = scrapeConfigs([{ job_name: "app", static_configs: [{ targets: ["a:1"] }] }]);
 
@@ -62,6 +62,9 @@ class World implements TargetSource, TargetHolds {
   }
   holdOf(key: string): TargetHold | undefined {
     return this.own.has(key) ? this.#hold : undefined;
+  }
+  watch(): HoldWatch {
+    return { wasUnbroken: () => Promise.resolve(true) };
   }
   ownerOf(key: string): HoldOwner {
     const isSelf = this.own.has(key);

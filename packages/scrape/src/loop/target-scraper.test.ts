@@ -36,6 +36,7 @@ class World {
   readonly stored: ScrapedAnswer[] = [];
   readonly asked: HttpGet[] = [];
   hold: TargetHold | undefined = { sinceMs: 0 };
+  wasUnbroken = true;
   answer: (get: HttpGet) => Promise<HttpReply> = () => Promise.resolve(reply("profile"));
   store: () => Promise<void> = () => Promise.resolve();
   mayTake = true;
@@ -51,7 +52,7 @@ class World {
         this.asked.push(get);
         return this.answer(get);
       },
-      holds: { want: () => {}, holdOf: () => this.hold, ownerOf: () => undefined, onChange: () => {} },
+      holds: { want: () => {}, watch: () => this.hold && { wasUnbroken: () => Promise.resolve(this.wasUnbroken) }, holdOf: () => this.hold, ownerOf: () => undefined, onChange: () => {} },
       memory: { take: () => this.mayTake, give: () => {}, keep: (addedBytes) => (addedBytes > 0 && !this.mayTake ? false : ((this.keptBytes += addedBytes), true)) },
       turns: new Turnstile(10),
       metrics,
@@ -121,6 +122,20 @@ describe("target scraper", () => {
       expect(world.stored).deep.equal([]);
       expect(world.scraper.state.lastError).match(/hold on the target ended/);
     }
+  });
+
+  it("an answer is stored only once the hold is known to have been unbroken, and what was read under a broken one is compared with nothing", async () => {
+    const world = new World();
+    await world.pass(15_000);
+    world.wasUnbroken = false;
+    await world.pass(15_000);
+    expect([world.stored.length, world.scraper.state.health]).deep.equal([1, "down"]);
+    expect(world.scraper.state.lastError).match(/hold on the target ended/);
+    expect(await world.metrics.text()).include('outcome="lost"} 1');
+    world.wasUnbroken = true;
+    world.hold = { sinceMs: 3 };
+    await world.pass(15_000);
+    expect(world.bodies.map(([before]) => before)).deep.equal([undefined, undefined]);
   });
 
   it("a hold that was lost between two scrapes makes the next one a first, though the node has it again", async () => {

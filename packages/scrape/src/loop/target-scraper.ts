@@ -1,7 +1,7 @@
 /**
  * Scrapes one target for as long as this node owns it: waits for its time, asks, stores, and begins again.
  *
- *   due ──hold?──► turn among all targets ──► ask, within the timeout ──hold still the same?──► store ──► next time
+ *   due ──hold?──► turn among all targets ──► ask, within the timeout ──hold unbroken?──► store ──► next time
  *             no: it is looked at again a moment later             no: the answer is dropped, and the next one is a first
  *
  * What must stay true: of a target that counts from its start, what is stored is the difference between two answers that were read under one unbroken hold;
@@ -18,7 +18,7 @@ import type { AnswerMemory } from "./scrape-answer.ts";
 import type { ScrapeMetrics, ScrapeOutcome } from "./scrape-metrics.ts";
 import { NothingStored } from "./nothing-stored.ts";
 import { firstDelayMs, nextDueMs } from "./scrape-times.ts";
-import type { TargetHold, TargetHolds } from "./target-holds.ts";
+import type { HoldWatch, TargetHold, TargetHolds } from "./target-holds.ts";
 import type { Turnstile } from "./turnstile.ts";
 
 export interface ScrapedAnswer {
@@ -66,6 +66,8 @@ const BEFORE_AGE_MS_MAX = 600_000;
 interface KeptAnswer {
   readonly body: Uint8Array;
   readonly hold: TargetHold;
+  /** Since before it was asked for. */
+  readonly watch: HoldWatch;
   /** By the monotonic clock. */
   readonly readMs: number;
   /** It was stored, so it is a profile. */
@@ -150,17 +152,22 @@ export class TargetScraper {
 
   /** Rejects where there is no answer. */
   async #scrape(hold: TargetHold): Promise<ScrapeEnd> {
-    const { clock, metrics, turns } = this.#modules;
-    const { job, profile } = this.target;
+    const { clock, holds, metrics, turns } = this.#modules;
+    const { job, key, profile } = this.target;
     let timeNs = 0n;
+    let watch: HoldWatch | undefined;
     const body = await turns.run(this.#stopped.signal, () => {
       timeNs = clock.nowNs();
+      watch = this.#holds(hold) ? holds.watch(key) : undefined;
       return this.#ask();
     });
     metrics.read(job.jobName, body.length);
-    if (!this.#holds(hold)) return { outcome: "lost", lastError: "this node's hold on the target ended while it was scraped: the answer is dropped, since another member may have asked meanwhile" };
-    const before = this.#before?.hold === hold ? this.#before : undefined;
-    if (profile.isCumulative && !this.#compareWith({ body, hold, readMs: clock.monotonicMs(), isStored: false })) {
+    const known = this.#before?.hold === hold ? this.#before : undefined;
+    // Of what counts from the start, the time since the answer before.
+    const isUnbroken = watch !== undefined && this.#holds(hold) && (await (known?.watch ?? watch).wasUnbroken(this.#stopped.signal));
+    if (watch === undefined || !isUnbroken) return { outcome: "lost", lastError: "this node's hold on the target ended while it was scraped: the answer is dropped, since another member may have asked meanwhile" };
+    const before = this.#before === known ? known : undefined;
+    if (profile.isCumulative && !this.#compareWith({ body, hold, watch, readMs: clock.monotonicMs(), isStored: false })) {
       throw unavailable("SCRAPE_NO_MEMORY", "the last answers of other targets take all memory that scraping has: scrape fewer targets on this node, or start more nodes");
     }
     try {
