@@ -101,6 +101,7 @@ const MODULE_STATE = {
   "packages/base/src/random.ts": { drawn: "of the real world's chance", drawnUsed: "of the real world's chance" },
   "packages/profile/src/labels/label-set-key.ts": { low: SCRATCH, high: SCRATCH },
   "packages/profile/src/record/record-series.ts": { low: SCRATCH, high: SCRATCH },
+  "packages/profile/src/otlp/text-cache.ts": { slots: MEMO },
   "packages/profile/src/record/encode-push.ts": { decoder: SCRATCH, encoder: SCRATCH },
   "packages/profile/src/record/normalize.ts": { idTable: SCRATCH },
   "packages/profile/src/record/fix-go-truncated.ts": { depthScratch: SCRATCH, groupScratch: SCRATCH, movedScratch: SCRATCH, keyScratch: SCRATCH },

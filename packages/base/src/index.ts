@@ -30,5 +30,5 @@ export { ANONYMOUS, parseTenantId } from "./tenant.ts";
 export type { TenantId } from "./tenant.ts";
 export { Turns } from "./turns.ts";
 export { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
-export { putUvarint, putUvarint64, VARINT_BYTES_MAX, VarintCursor } from "./varint.ts";
+export { putUvarint, putUvarint64, putUvarintHalves, VARINT_BYTES_MAX, VarintCursor } from "./varint.ts";
 export { retryDelayMs, untilAborted, within } from "./waits.ts";

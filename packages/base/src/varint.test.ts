@@ -2,7 +2,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { CorruptionError } from "./errors.ts";
-import { putUvarint, putUvarint64, VARINT_BYTES_MAX, VarintCursor } from "./varint.ts";
+import { putUvarint, putUvarint64, putUvarintHalves, VARINT_BYTES_MAX, VarintCursor } from "./varint.ts";
 
 const EDGES = [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 2 ** 28, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 5, 2 ** 49 - 1, 2 ** 49, 2 ** 53 - 1];
 const WIDE = [2n ** 53n, 2n ** 56n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n];
@@ -21,6 +21,7 @@ describe("varints", () => {
       fc.property(anyNumber, anyWide, (number, wide) => {
         expect([...room.subarray(1, putUvarint(room, 1, number))]).to.deep.equal(bytesOf(BigInt(number)));
         expect([...room.subarray(1, putUvarint64(room, 1, wide))]).to.deep.equal(bytesOf(wide));
+        expect([...room.subarray(1, putUvarintHalves(room, 1, Number(wide & 0xffff_ffffn), Number(wide >> 32n)))]).to.deep.equal(bytesOf(wide));
         expect([...room.subarray(1, putUvarint64(room, 1, number))]).to.deep.equal(bytesOf(BigInt(number)));
         expect([...new ByteWriter(0).uvarint(number).uvarint64(wide).finish()]).to.deep.equal([...bytesOf(BigInt(number)), ...bytesOf(wide)]);
       }),

@@ -35,13 +35,20 @@ export function putUvarint(bytes: Uint8Array, at: number, value: number): number
 export function putUvarint64(bytes: Uint8Array, at: number, value: number | bigint): number {
   if (typeof value === "number") return putUvarint(bytes, at, value);
   if (value < TWO_53) return putUvarint(bytes, at, Number(value));
+  return putUvarintHalves(bytes, at, Number(BigInt.asUintN(32, value)), Number(value >> 32n));
+}
+
+/** Writes the number of 64 bits whose halves these are. Arithmetic on bigints, byte by byte, would cost ten times as much. */
+export function putUvarintHalves(bytes: Uint8Array, at: number, low: number, high: number): number {
   let to = at;
-  let rest = value;
-  while (rest >= 0x80n) {
-    bytes[to++] = Number(rest & 0x7fn) | 0x80;
-    rest >>= 7n;
+  let rest = low;
+  let above = high;
+  while (above !== 0 || rest >= 0x80) {
+    bytes[to++] = (rest & 0x7f) | 0x80;
+    rest = ((rest >>> 7) | (above << 25)) >>> 0;
+    above >>>= 7;
   }
-  bytes[to++] = Number(rest);
+  bytes[to++] = rest;
   return to;
 }
 

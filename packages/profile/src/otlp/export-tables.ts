@@ -1,6 +1,6 @@
 /**
- * The outline of an export: where its resources lie, and where each entry of the dictionary does. Entries are read when a sample refers to
- * them, since a collector may send one dictionary with hundreds of profiles.
+ * The outline of an export: where its dictionary's entries lie. Entries are read when a sample refers to them, since a collector may send one
+ * dictionary with hundreds of profiles.
  *
  *   ExportProfilesServiceRequest   1 resource_profiles   2 dictionary
  *   ResourceProfiles               1 resource            2 scope_profiles
@@ -9,28 +9,37 @@
  *
  * Up to OTLP 1.6 the tables lay in the request or in each profile: such an export is refused, with a sentence that says so.
  */
-import { decodeUtf8 } from "@pyromesh/base";
-import { malformed } from "../labels/refusal.ts";
+import { malformed, refusal } from "../labels/refusal.ts";
+import { textOf } from "./text-cache.ts";
 import { LENGTH, WireCursor } from "./wire-cursor.ts";
 
-/** Entry i lies from `starts[i]` to `stops[i]`. */
-export class EntryTable {
-  readonly starts: number[] = [];
-  readonly stops: number[] = [];
+/**
+ * Entries of all tables together, and lines of all locations. An entry takes two bytes of the export or more, and up to 36 bytes of memory here. Those of
+ * profilers take some 16 bytes of the export, so that one of the most bytes that are taken (16 MiB) has half as many.
+ */
+export const DICTIONARY_ENTRIES_MAX: number = 2 ** 21;
 
-  get count(): number {
-    return this.starts.length;
+export class EntryTable {
+  readonly count: number;
+  /** Entry i lies from `places[2 * i]` to `places[2 * i + 1]`. */
+  readonly places: Uint32Array;
+
+  constructor(count: number) {
+    this.count = count;
+    this.places = new Uint32Array(2 * count);
   }
 
-  add({ start, stop }: WireCursor): void {
-    this.starts.push(start);
-    this.stops.push(stop);
+  startOf(index: number): number {
+    return this.places[2 * index]!;
+  }
+
+  stopOf(index: number): number {
+    return this.places[2 * index + 1]!;
   }
 }
 
 export interface ExportTables {
   readonly bytes: Uint8Array;
-  readonly resources: EntryTable;
   readonly mappings: EntryTable;
   readonly locations: EntryTable;
   readonly functions: EntryTable;
@@ -49,40 +58,67 @@ const TEXTS_MAX = 4096;
 /** What is longer is kept however many are: an export can hold few of them, and refer to each a million times. */
 export const DECODED_AGAIN_BYTES_MAX = 256;
 
+/** Of the dictionary's fields. Field 0 is none. */
+const TABLE_COUNT = 8;
+
+/** Throws a refusal of the export. */
 export function readTables(bytes: Uint8Array): ExportTables {
-  const resources = new EntryTable();
+  let hasResources = false;
   let dictionary: readonly [start: number, stop: number] | undefined;
-  const top = new WireCursor(bytes).enter(0, bytes.length);
-  while (top.next()) {
-    if (top.wire !== LENGTH || top.field > 2) throw top.field >= 3 && top.field <= 8 && top.wire === LENGTH ? tooOld() : unknownField("the request", top);
-    if (top.field === 1) resources.add(top);
-    else if (dictionary === undefined) dictionary = [top.start, top.stop];
+  const cursor = new WireCursor(bytes).enter(0, bytes.length);
+  while (cursor.next()) {
+    if (cursor.wire !== LENGTH || cursor.field > 2) throw cursor.field >= 3 && cursor.field <= 8 && cursor.wire === LENGTH ? tooOld() : unknownField("the request", cursor);
+    if (cursor.field === 1) hasResources = true;
+    else if (dictionary === undefined) dictionary = [cursor.start, cursor.stop];
     else throw tooOld();
   }
   if (dictionary === undefined) {
     throw malformed("the export has no dictionary: send one, as OTLP 1.7 and later have it; senders of OTLP 1.6 or older need an upgrade");
   }
-  if (resources.count === 0) throw malformed("the export has no resource_profiles: send at least one");
-  const tables = Array.from({ length: 8 }, () => new EntryTable());
-  const cursor = new WireCursor(bytes).enter(...dictionary);
+  if (!hasResources) throw malformed("the export has no resource_profiles: send at least one");
+  // Counted before memory is made for them.
+  const counts = entryCounts(cursor.enter(...dictionary));
+  const tables = counts.map((count) => new EntryTable(count));
+  const filled = new Uint32Array(TABLE_COUNT);
+  cursor.enter(...dictionary);
   while (cursor.next()) {
-    const table = tables[cursor.field];
-    if (table === undefined || cursor.field === 0 || cursor.wire !== LENGTH) {
+    const { places } = tables[cursor.field]!;
+    const at = filled[cursor.field]!;
+    places[at] = cursor.start;
+    places[at + 1] = cursor.stop;
+    filled[cursor.field] = at + 2;
+  }
+  const [, mappings, locations, functions, links, strings, attributes, stacks] = tables;
+  return { bytes, mappings: mappings!, locations: locations!, functions: functions!, links: links!, strings: strings!, attributes: attributes!, stacks: stacks!, texts: new Map() };
+}
+
+/** By field of the dictionary. */
+function entryCounts(cursor: WireCursor): number[] {
+  const counts = new Array<number>(TABLE_COUNT).fill(0);
+  let count = 0;
+  while (cursor.next()) {
+    const { field } = cursor;
+    if (field === 0 || field >= TABLE_COUNT || cursor.wire !== LENGTH) {
       // Field 2 was a table of mappings, whose first field is a number.
       throw cursor.wire === LENGTH ? unknownField("the dictionary", cursor) : tooOld();
     }
-    table.add(cursor);
+    counts[field]!++;
+    if (++count > DICTIONARY_ENTRIES_MAX) throw tooManyEntries("entries");
   }
-  const [, mappings, locations, functions, links, strings, attributes, stacks] = tables;
-  return { bytes, resources, mappings: mappings!, locations: locations!, functions: functions!, links: links!, strings: strings!, attributes: attributes!, stacks: stacks!, texts: new Map() };
+  return counts;
+}
+
+/** `entries`, or what else the bound holds for. */
+export function tooManyEntries(what: string): Error {
+  return refusal("profile_size_limit", `the dictionary of the export has more than ${DICTIONARY_ENTRIES_MAX} ${what}: send fewer profiles at once`);
 }
 
 export function stringAt({ bytes, strings, texts }: ExportTables, index: number): string {
   const known = texts.get(index);
   if (known !== undefined) return known;
   if (index >= strings.count) throw outOfTable("string", index, strings.count);
-  const [start, stop] = [strings.starts[index]!, strings.stops[index]!];
-  const text = decodeUtf8(bytes.subarray(start, stop));
+  const [start, stop] = [strings.startOf(index), strings.stopOf(index)];
+  const text = textOf(bytes, start, stop);
   if (texts.size < TEXTS_MAX || stop - start > DECODED_AGAIN_BYTES_MAX) texts.set(index, text);
   return text;
 }

@@ -20,7 +20,7 @@
  */
 import { VarintCursor } from "@pyromesh/base";
 import { malformed } from "../labels/refusal.ts";
-import type { ExportTables } from "./export-tables.ts";
+import type { EntryTable, ExportTables } from "./export-tables.ts";
 import { unknownField } from "./export-tables.ts";
 import { versionsOfUnpacked } from "./unpacked-sample.ts";
 import { ANY, FROM_8, NONE, V10, V7, V8 } from "./version-set.ts";
@@ -135,24 +135,26 @@ class VersionSearch {
   dictionary(): void {
     const { bytes, attributes, stacks } = this.#tables;
     const cursor = new WireCursor(bytes);
-    const named = attributes.starts.findIndex((start, i) => start < attributes.stops[i]! && bytes[start]! >> 3 !== 2);
+    const named = firstEntry(attributes, (start) => bytes[start]! >> 3 !== 2);
     if (named >= 0) {
-      cursor.enter(attributes.starts[named]!, attributes.stops[named]!).next();
+      cursor.enter(attributes.startOf(named), attributes.stopOf(named)).next();
       this.#leave(cursor.wire === LENGTH ? V7 : FROM_8);
     }
-    const filled = stacks.starts.findIndex((start, i) => start < stacks.stops[i]!);
+    const filled = firstEntry(stacks, () => true);
     if (filled >= 0) {
-      cursor.enter(stacks.starts[filled]!, stacks.stops[filled]!).next();
+      cursor.enter(stacks.startOf(filled), stacks.stopOf(filled)).next();
       this.#leave(cursor.field === 1 && cursor.wire === LENGTH ? FROM_8 : V7);
     }
   }
 
   /** Reads profiles and samples until one version is left. */
   profiles(): void {
-    const { bytes, resources } = this.#tables;
+    const { bytes } = this.#tables;
     const [resource, scope, profile, inner, sample] = Array.from({ length: 5 }, () => new WireCursor(bytes)) as [WireCursor, WireCursor, WireCursor, WireCursor, WireCursor];
-    for (let i = 0; i < resources.count; i++) {
-      resource.enter(resources.starts[i]!, resources.stops[i]!);
+    const request = new WireCursor(bytes).enter(0, bytes.length);
+    while (request.next()) {
+      if (request.field !== 1) continue;
+      resource.enter(request.start, request.stop);
       while (resource.next()) {
         if (resource.field !== 2 || resource.wire !== LENGTH) continue;
         scope.enter(resource.start, resource.stop);
@@ -233,7 +235,7 @@ class VersionSearch {
     const varints = new VarintCursor(bytes);
     for (const [table, field] of [[mappings, 5], [locations, 4]] as const) {
       for (let i = 0; i < table.count; i++) {
-        cursor.enter(table.starts[i]!, table.stops[i]!);
+        cursor.enter(table.startOf(i), table.stopOf(i));
         while (cursor.next()) {
           if (cursor.field !== field || cursor.wire !== LENGTH) continue;
           const numbers: number[] = [];
@@ -251,4 +253,10 @@ class VersionSearch {
     }
     return explained > 0 && unexplained === 0;
   }
+}
+
+/** The first entry that is not empty and begins as asked; -1: there is none. */
+function firstEntry(table: EntryTable, begins: (start: number) => boolean): number {
+  for (let i = 0; i < table.count; i++) if (table.startOf(i) < table.stopOf(i) && begins(table.startOf(i))) return i;
+  return -1;
 }

@@ -2,12 +2,15 @@
  * Writes protobuf messages of known fields, nested ones in place: a message is written behind one byte for its length, and moved where that
  * takes more. The buffer doubles, and is used again.
  */
-import { encodeUtf8, putUvarint, putUvarint64, VARINT_BYTES_MAX } from "@pyromesh/base";
+import { encodeUtf8, putUvarint, putUvarint64, putUvarintHalves, VARINT_BYTES_MAX } from "@pyromesh/base";
 
 const CAPACITY_MIN = 1 << 14;
 
 /** Fields of up to so many bytes are copied one by one: a call of the runtime costs more than the copy. Their length takes one byte. */
 const SHORT_BYTES_MAX = 48;
+
+/** Five fields of a tag and a number below 2^53, and what stands before them. */
+const NUMBERS_BYTES_MAX = 5 * 9 + VARINT_BYTES_MAX + 1;
 
 export class MessageBuffer {
   bytes: Uint8Array = new Uint8Array(CAPACITY_MIN);
@@ -46,11 +49,38 @@ export class MessageBuffer {
     this.length = putUvarint(this.bytes, this.length, value);
   }
 
-  /** A field of 64 bits; a negative number is written as protobuf's int64. */
-  wide(field: number, value: number | bigint): void {
-    if (typeof value === "number" && value >= 0) return this.number(field, value);
-    this.uvarint(field << 3);
-    this.int64(value);
+  /** A field of 64 bits, given as its lower and its upper half. Zero is left out. */
+  halves(field: number, low: number, high: number): void {
+    if (low === 0 && high === 0) return;
+    this.reserve(2 * VARINT_BYTES_MAX);
+    const at = putUvarint(this.bytes, this.length, field << 3);
+    this.length = putUvarintHalves(this.bytes, at, low, high);
+  }
+
+  /** A message, in field `field`, of whole numbers from 0 to 2^53 in its fields 1 to 5. Zeros are left out. */
+  numbers(field: number, first: number, second: number, third = 0, fourth = 0, fifth = 0): void {
+    this.reserve(NUMBERS_BYTES_MAX);
+    const { bytes } = this;
+    const lengthAt = putUvarint(bytes, this.length, (field << 3) | 2);
+    let at = lengthAt + 1;
+    if (first !== 0) at = putField(bytes, at, 1, first);
+    if (second !== 0) at = putField(bytes, at, 2, second);
+    if (third !== 0) at = putField(bytes, at, 3, third);
+    if (fourth !== 0) at = putField(bytes, at, 4, fourth);
+    if (fifth !== 0) at = putField(bytes, at, 5, fifth);
+    bytes[lengthAt] = at - lengthAt - 1; // less than 0x80
+    this.length = at;
+  }
+
+  /** A packed list of the first `count` numbers. */
+  packed(field: number, values: readonly number[], count: number): void {
+    const lengthAt = this.begin(field);
+    this.reserve(count * VARINT_BYTES_MAX);
+    const { bytes } = this;
+    let at = this.length;
+    for (let i = 0; i < count; i++) at = putUvarint(bytes, at, values[i]!);
+    this.length = at;
+    this.end(lengthAt);
   }
 
   int64(value: number | bigint): void {
@@ -128,4 +158,10 @@ export class MessageBuffer {
     putUvarint(this.bytes, at, length);
     this.length += extra;
   }
+}
+
+/** A field number below 16, and a number that is not 0. */
+function putField(bytes: Uint8Array, at: number, field: number, value: number): number {
+  bytes[at] = field << 3;
+  return putUvarint(bytes, at + 1, value);
 }

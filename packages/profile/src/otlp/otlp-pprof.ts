@@ -14,7 +14,7 @@ import { VarintCursor } from "@pyromesh/base";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { checkProfileSize, orUnbounded, tooManySamples } from "../labels/limits.ts";
 import { malformed, refusal } from "../labels/refusal.ts";
-import type { TableAttributes } from "./attributes.ts";
+import type { Attributes } from "./attributes.ts";
 import type { EntryTable, ExportTables } from "./export-tables.ts";
 import { outOfTable } from "./export-tables.ts";
 import type { Layout } from "./generation.ts";
@@ -23,6 +23,8 @@ import { MessageBuffer } from "./message-buffer.ts";
 import type { ProfileHead } from "./profile-head.ts";
 import { OtlpSample } from "./otlp-sample.ts";
 import { SERVICE_ATTRIBUTE } from "./series-labels.ts";
+import { TextIds } from "./text-ids.ts";
+import { FunctionColumns, LocationColumns } from "./symbol-columns.ts";
 import { LENGTH, packedNumbers, VARINT, WireCursor } from "./wire-cursor.ts";
 
 /** Attributes of a mapping that identify its binary, the best first. */
@@ -37,7 +39,7 @@ export interface OtlpWriteLimits extends ProfileLimits {
 
 export class OtlpPprofWriter {
   readonly #tables: ExportTables;
-  readonly #tableAttributes: TableAttributes;
+  readonly #tableAttributes: Attributes;
   readonly #layout: Layout;
   readonly #limits: OtlpWriteLimits;
   readonly #out = new MessageBuffer();
@@ -49,22 +51,31 @@ export class OtlpPprofWriter {
   /** The pairs of label strings of an attribute: ids 2i and 2i + 1 of `#labelStrings`. */
   readonly #attributes: IdTable;
   readonly #links: IdTable;
-  #labelStrings: number[] = [];
-  readonly #texts = new Map<string, number>();
+  readonly #idTables: readonly IdTable[];
+  readonly #functionColumns: FunctionColumns;
+  readonly #locationColumns: LocationColumns;
+  /** Mappings that were parsed, by index. */
+  readonly #parsedMappings = new Map<number, ParsedMapping>();
+  readonly #labelStrings: number[] = [];
+  #labelStringCount = 0;
+  readonly #texts = new TextIds();
   #stringCount = 0;
-  #usedMappings: number[] = [];
+  readonly #usedMappings: number[] = [];
+  #usedMappingCount = 0;
   #hasFilenames = false;
   #hasLineNumbers = false;
 
   #readBytes = 0;
   readonly #frames: number[] = [];
+  readonly #locationIndices: number[] = [];
+  /** Functions of the lines of the location that is being written. */
+  readonly #lineFunctions: number[] = [];
   readonly #stackCursor: WireCursor;
   readonly #entryCursor: WireCursor;
-  readonly #lineCursor: WireCursor;
   readonly #varints: VarintCursor;
   readonly #sample: OtlpSample;
 
-  constructor(tables: ExportTables, attributes: TableAttributes, layout: Layout, limits: OtlpWriteLimits) {
+  constructor(tables: ExportTables, attributes: Attributes, layout: Layout, limits: OtlpWriteLimits) {
     this.#tables = tables;
     this.#tableAttributes = attributes;
     this.#layout = layout;
@@ -75,9 +86,11 @@ export class OtlpPprofWriter {
     this.#strings = new IdTable(tables.strings.count);
     this.#attributes = new IdTable(tables.attributes.count);
     this.#links = new IdTable(tables.links.count);
+    this.#idTables = [this.#locations, this.#functions, this.#mappings, this.#strings, this.#attributes, this.#links];
+    this.#functionColumns = new FunctionColumns(tables);
+    this.#locationColumns = new LocationColumns(tables, layout.hasNullEntries);
     this.#stackCursor = new WireCursor(tables.bytes);
     this.#entryCursor = new WireCursor(tables.bytes);
-    this.#lineCursor = new WireCursor(tables.bytes);
     this.#varints = new VarintCursor(tables.bytes);
     this.#sample = new OtlpSample(tables.bytes, layout);
   }
@@ -97,11 +110,11 @@ export class OtlpPprofWriter {
     this.#begin();
     const sampleCountMax = orUnbounded(this.#limits.sampleCountMax);
     if (samples.length / 2 > sampleCountMax) throw tooManySamples(sampleCountMax);
-    const locationIndices: number[] = [];
-    const locationCount = packedNumbers(this.#varints, ...head.locationIndices, locationIndices);
+    const [indicesStart, indicesStop] = head.locationIndices;
+    const locationCount = packedNumbers(this.#varints, indicesStart, indicesStop, this.#locationIndices);
     for (let i = 0; i < samples.length; i += 2) {
       const sample = this.#sample.read(samples[i]!, samples[i + 1]!);
-      const frameCount = this.#layout.sample.locationsLength === 0 ? this.#stackFrames(sample.stack) : this.#slicedFrames(sample, locationIndices, locationCount);
+      const frameCount = this.#layout.sample.locationsLength === 0 ? this.#stackFrames(sample.stack) : this.#slicedFrames(sample, locationCount);
       this.#writeSample(head, sample, frameCount);
       checkProfileSize(this.#out.length, this.#limits);
     }
@@ -111,10 +124,9 @@ export class OtlpPprofWriter {
 
   #begin(): void {
     this.#out.reset();
-    for (const table of [this.#locations, this.#functions, this.#mappings, this.#strings, this.#attributes, this.#links]) table.clear();
+    for (const table of this.#idTables) table.clear();
     this.#texts.clear();
-    this.#labelStrings = [];
-    this.#usedMappings = [];
+    this.#labelStringCount = this.#usedMappingCount = 0;
     this.#hasFilenames = this.#hasLineNumbers = false;
     this.#stringCount = 0;
     this.#text(""); // string 0
@@ -122,20 +134,17 @@ export class OtlpPprofWriter {
 
   #end(head: ProfileHead): void {
     const out = this.#out;
-    for (const [i, key] of this.#usedMappings.entries()) this.#writeMapping(i + 1, key);
+    for (let i = 0; i < this.#usedMappingCount; i++) this.#writeMapping(i + 1, this.#usedMappings[i]!);
     for (const { type, unit } of head.types) this.#writeType(PPROF.sampleType, type, unit);
     if (head.periodType.type !== "" || head.periodType.unit !== "") this.#writeType(PPROF.periodType, head.periodType.type, head.periodType.unit);
-    out.wide(PPROF.period, BigInt.asUintN(64, head.period));
-    out.wide(PPROF.time, head.timeNs);
-    out.wide(PPROF.duration, head.durationNs);
+    out.varintField(PPROF.period, head.period);
+    out.halves(PPROF.time, head.timeLow, head.timeHigh);
+    out.varintField(PPROF.duration, head.durationNs);
   }
 
   #writeType(field: number, type: string, unit: string): void {
-    const [typeId, unitId] = [this.#text(type), this.#text(unit)];
-    const at = this.#out.begin(field);
-    this.#out.number(1, typeId);
-    this.#out.number(2, unitId);
-    this.#out.end(at);
+    const typeId = this.#text(type);
+    this.#out.numbers(field, typeId, this.#text(unit)); // the text is written before the message begins
   }
 
   // --- samples --------------------------------------------------------------------------------------------------------
@@ -148,28 +157,19 @@ export class OtlpPprofWriter {
     for (let i = 0; i < sample.attributeCount; i++) sample.attributes[i] = this.#attribute(sample.attributes[i]!);
     const link = sample.hasLink ? this.#link(sample.link) : NO_LABELS;
     const at = out.begin(PPROF.sample);
-    const locations = out.begin(1);
-    for (let i = 0; i < frameCount; i++) out.uvarint(frames[i]!);
-    out.end(locations);
+    out.packed(1, frames, frameCount);
     const values = out.begin(2);
     sample.putValues(scales, out);
     out.end(values);
     for (let i = 0; i < sample.attributeCount; i++) {
       const first = sample.attributes[i]!;
-      if (first !== NO_LABELS) this.#label(labelStrings[first - 1]!, labelStrings[first]!);
+      if (first !== NO_LABELS) out.numbers(LABEL, labelStrings[first - 1]!, labelStrings[first]!);
     }
     if (link !== NO_LABELS) {
-      this.#label(labelStrings[link - 1]!, labelStrings[link]!);
-      if (labelStrings[link + 1] !== 0) this.#label(labelStrings[link + 1]!, labelStrings[link + 2]!);
+      out.numbers(LABEL, labelStrings[link - 1]!, labelStrings[link]!);
+      if (labelStrings[link + 1] !== 0) out.numbers(LABEL, labelStrings[link + 1]!, labelStrings[link + 2]!);
     }
     out.end(at);
-  }
-
-  #label(key: number, text: number): void {
-    const at = this.#out.begin(3);
-    this.#out.number(1, key);
-    this.#out.number(2, text);
-    this.#out.end(at);
   }
 
   /** From 1.8 on a stack is an entry of the dictionary. */
@@ -186,9 +186,9 @@ export class OtlpPprofWriter {
   }
 
   /** In 1.7 it is a part of the profile's list of locations. */
-  #slicedFrames({ stack: first, locationsLength: count }: OtlpSample, locationIndices: readonly number[], locationCount: number): number {
+  #slicedFrames({ stack: first, locationsLength: count }: OtlpSample, locationCount: number): number {
     if (count > 0 && first + count > locationCount) throw malformed(`a sample has locations ${first} to ${first + count - 1} of its profile's location_indices, which are ${locationCount}: send all of them`);
-    for (let i = 0; i < count; i++) this.#frames[i] = locationIndices[first + i]!;
+    for (let i = 0; i < count; i++) this.#frames[i] = this.#locationIndices[first + i]!;
     return count;
   }
 
@@ -201,7 +201,7 @@ export class OtlpPprofWriter {
     this.#count("attribute", this.#tables.attributes, index);
     const { key, text } = this.#tableAttributes.at(index);
     let first = NO_LABELS;
-    if (key !== "" && text !== "" && key !== SERVICE_ATTRIBUTE) first = this.#labelStrings.push(this.#text(key), this.#text(text)) - 1;
+    if (key !== "" && text !== "" && key !== SERVICE_ATTRIBUTE) first = this.#addLabelStrings(this.#text(key), this.#text(text));
     this.#attributes.set(index, first);
     return first;
   }
@@ -221,12 +221,19 @@ export class OtlpPprofWriter {
     }
     let first = NO_LABELS;
     if (span !== "") {
-      first = this.#labelStrings.push(this.#text("span_id"), this.#text(span)) - 1;
-      if (trace === "") this.#labelStrings.push(0, 0);
-      else this.#labelStrings.push(this.#text("trace_id"), this.#text(trace));
+      first = this.#addLabelStrings(this.#text("span_id"), this.#text(span));
+      if (trace === "") this.#addLabelStrings(0, 0);
+      else this.#addLabelStrings(this.#text("trace_id"), this.#text(trace));
     }
     this.#links.set(index, first);
     return first;
+  }
+
+  /** Returns one more than where the two stand. */
+  #addLabelStrings(key: number, text: number): number {
+    this.#labelStrings[this.#labelStringCount++] = key;
+    this.#labelStrings[this.#labelStringCount++] = text;
+    return this.#labelStringCount - 1;
   }
 
   // --- symbols --------------------------------------------------------------------------------------------------------
@@ -234,97 +241,88 @@ export class OtlpPprofWriter {
   #location(index: number): number {
     const known = this.#locations.get(index);
     if (known !== undefined) return known;
-    const cursor = this.#enter(this.#entryCursor, "location", this.#tables.locations, index);
-    let mapping = this.#layout.hasNullEntries ? 0 : -1;
-    let address: number | bigint = 0;
-    const lines: number[] = [];
-    while (cursor.next()) {
-      if (cursor.field === 1 && cursor.wire === VARINT) mapping = cursor.number;
-      else if (cursor.field === 2 && cursor.wire === VARINT) address = cursor.number <= Number.MAX_SAFE_INTEGER ? cursor.number : cursor.uint64();
-      else if (cursor.field === 3 && cursor.wire === LENGTH) this.#readLine(cursor, lines);
+    this.#count("location", this.#tables.locations, index);
+    const columns = this.#locationColumns;
+    columns.read(index);
+    const { lines } = columns;
+    const [lineStart, lineStop] = [columns.lineStart[index]!, columns.lineStop[index]!];
+    const lineFunctions = this.#lineFunctions;
+    for (let i = lineStart; i < lineStop; i++) {
+      lineFunctions[i - lineStart] = this.#function(lines[2 * i]!);
+      if (lines[2 * i + 1] !== 0) this.#hasLineNumbers = true;
     }
-    for (let i = 0; i < lines.length; i += 2) lines[i] = this.#function(lines[i]!);
-    const isNone = mapping < 0 || (mapping === 0 && this.#layout.hasNullEntries);
-    const mappingId = isNone ? 0 : this.#mapping(mapping, lines.length > 0);
+    const mapping = columns.mapping[index]!;
+    const mappingId = mapping === 0 ? 0 : this.#mapping(mapping - 1, lineStart < lineStop);
     const id = this.#locations.add(index);
     const out = this.#out;
     const at = out.begin(PPROF.location);
     out.number(1, id);
     out.number(2, mappingId);
-    out.wide(3, address);
-    for (let i = 0; i < lines.length; i += 2) {
-      const line = out.begin(4);
-      out.number(1, lines[i]!);
-      out.number(2, lines[i + 1]!);
-      out.end(line);
-    }
+    out.halves(3, columns.addressLow[index]!, columns.addressHigh[index]!);
+    for (let i = lineStart; i < lineStop; i++) out.numbers(4, lineFunctions[i - lineStart]!, lines[2 * i + 1]!);
     out.end(at);
     return id;
-  }
-
-  /** Adds the line's function and number. A line of no function says nothing. */
-  #readLine({ start, stop }: WireCursor, lines: number[]): void {
-    let [called, number] = [0, 0];
-    const cursor = this.#lineCursor.enter(start, stop);
-    while (cursor.next()) {
-      if (cursor.wire !== VARINT) continue;
-      if (cursor.field === 1) called = cursor.number;
-      else if (cursor.field === 2) number = cursor.number;
-    }
-    if (called === 0 && this.#layout.hasNullEntries) return;
-    if (number > LINE_MAX) number = 0; // a negative one
-    if (number > 0) this.#hasLineNumbers = true;
-    lines.push(called, number);
   }
 
   #function(index: number): number {
     const known = this.#functions.get(index);
     if (known !== undefined) return known;
-    let [name, systemName, filename, startLine] = [0, 0, 0, 0];
-    const cursor = this.#enter(this.#lineCursor, "function", this.#tables.functions, index);
-    while (cursor.next()) {
-      if (cursor.wire !== VARINT) continue;
-      if (cursor.field === 1) name = cursor.number;
-      else if (cursor.field === 2) systemName = cursor.number;
-      else if (cursor.field === 3) filename = cursor.number;
-      else if (cursor.field === 4 && cursor.number <= LINE_MAX) startLine = cursor.number;
-    }
-    [name, systemName, filename] = [this.#string(name), this.#string(systemName), this.#string(filename)];
+    this.#count("function", this.#tables.functions, index);
+    const columns = this.#functionColumns;
+    columns.read(index);
+    const name = this.#string(columns.name[index]!);
+    const systemName = this.#string(columns.systemName[index]!);
+    const filename = this.#string(columns.filename[index]!);
     if (filename !== 0) this.#hasFilenames = true;
     const id = this.#functions.add(index);
-    const out = this.#out;
-    const at = out.begin(PPROF.function);
-    out.number(1, id);
-    out.number(2, name);
-    out.number(3, systemName);
-    out.number(4, filename);
-    out.number(5, startLine);
-    out.end(at);
+    this.#out.numbers(PPROF.function, id, name, systemName, filename, columns.startLine[index]!);
     return id;
   }
 
   /** Gives the mapping an id. It is written at the end, when it is known what its functions have. */
   #mapping(index: number, hasFunctions: boolean): number {
-    const { mappings } = this.#tables;
-    if (index >= mappings.count) throw outOfTable("mapping", index, mappings.count);
     const key = index * 2 + Number(hasFunctions);
     const known = this.#mappings.get(key);
     if (known !== undefined) return known;
-    this.#usedMappings.push(key);
+    this.#usedMappings[this.#usedMappingCount++] = key;
     return this.#mappings.add(key);
   }
 
   #writeMapping(id: number, key: number): void {
     const index = key >> 1;
-    let [start, limit, offset] = [0n, 0n, 0n];
+    this.#count("mapping", this.#tables.mappings, index);
+    const { start, limit, offset, filename, buildId } = this.#parsedMapping(index);
+    const filenameId = this.#string(filename);
+    const buildIdText = this.#text(buildId);
+    const out = this.#out;
+    const at = out.begin(PPROF.mapping);
+    out.number(1, id);
+    out.varintField(2, start);
+    out.varintField(3, limit);
+    out.varintField(4, offset);
+    out.number(5, filenameId);
+    out.number(6, buildIdText);
+    if (key % 2 === 1) {
+      out.number(7, 1);
+      out.number(8, Number(this.#hasFilenames));
+      out.number(9, Number(this.#hasLineNumbers));
+    }
+    out.end(at);
+  }
+
+  #parsedMapping(index: number): ParsedMapping {
+    const known = this.#parsedMappings.get(index);
+    if (known !== undefined) return known;
+    const { mappings } = this.#tables;
+    let [start, limit, offset]: (number | bigint)[] = [0, 0, 0];
     let filename = 0;
     let attributes: readonly number[] = [];
-    const cursor = this.#enter(this.#entryCursor, "mapping", this.#tables.mappings, index);
+    const cursor = this.#entryCursor.enter(mappings.startOf(index), mappings.stopOf(index));
     while (cursor.next()) {
       if (cursor.wire === VARINT) {
-        if (cursor.field === 1) start = cursor.uint64();
-        else if (cursor.field === 2) limit = cursor.uint64();
-        else if (cursor.field === 3) offset = cursor.uint64();
+        if (cursor.field === 1) start = cursor.int64();
+        else if (cursor.field === 2) limit = cursor.int64();
+        else if (cursor.field === 3) offset = cursor.int64();
         else if (cursor.field === 4) filename = cursor.number;
       } else if (cursor.field === 5 && cursor.wire === LENGTH) {
         const found: number[] = [];
@@ -332,22 +330,9 @@ export class OtlpPprofWriter {
         attributes = found;
       }
     }
-    const filenameId = this.#string(filename);
-    const buildId = this.#text(this.#buildId(attributes));
-    const out = this.#out;
-    const at = out.begin(PPROF.mapping);
-    out.number(1, id);
-    out.wide(2, start);
-    out.wide(3, limit);
-    out.wide(4, offset);
-    out.number(5, filenameId);
-    out.number(6, buildId);
-    if (key % 2 === 1) {
-      out.number(7, 1);
-      out.number(8, Number(this.#hasFilenames));
-      out.number(9, Number(this.#hasLineNumbers));
-    }
-    out.end(at);
+    const mapping = { start: start!, limit: limit!, offset: offset!, filename, buildId: this.#buildId(attributes) };
+    if (this.#parsedMappings.size < PARSED_MAPPINGS_MAX) this.#parsedMappings.set(index, mapping);
+    return mapping;
   }
 
   #buildId(attributes: readonly number[]): string {
@@ -367,13 +352,13 @@ export class OtlpPprofWriter {
   /** Turns the cursor to the entry. */
   #enter(cursor: WireCursor, what: string, table: EntryTable, index: number): WireCursor {
     this.#count(what, table, index);
-    return cursor.enter(table.starts[index]!, table.stops[index]!);
+    return cursor.enter(table.startOf(index), table.stopOf(index));
   }
 
-  /** Counts the bytes of an entry that is read now. */
+  /** Counts the bytes of an entry that the pprof needs. */
   #count(what: string, table: EntryTable, index: number): void {
     if (index >= table.count) throw outOfTable(what, index, table.count);
-    this.#readBytes += table.stops[index]! - table.starts[index]!;
+    this.#readBytes += table.stopOf(index) - table.startOf(index);
     if (this.#readBytes > this.#limits.readBytesMax) throw refusal("profile_size_limit", `the export has profiles that need more than ${this.#limits.readBytesMax} bytes of its dictionary: send fewer at once`);
   }
 
@@ -385,7 +370,8 @@ export class OtlpPprofWriter {
     if (index >= strings.count) throw outOfTable("string", index, strings.count);
     const known = this.#strings.get(index);
     if (known !== undefined) return known;
-    const [start, stop] = [strings.starts[index]!, strings.stops[index]!];
+    const start = strings.startOf(index);
+    const stop = strings.stopOf(index);
     const id = start === stop ? 0 : this.#stringCount++;
     if (id !== 0) this.#out.raw(PPROF.string, bytes, start, stop);
     this.#strings.set(index, id);
@@ -393,11 +379,11 @@ export class OtlpPprofWriter {
   }
 
   #text(text: string): number {
-    let id = this.#texts.get(text);
-    if (id !== undefined) return id;
-    id = this.#stringCount++;
-    this.#texts.set(text, id);
-    this.#out.text(PPROF.string, text);
+    const id = this.#texts.idOf(text, this.#stringCount);
+    if (id === this.#stringCount) {
+      this.#stringCount++;
+      this.#out.text(PPROF.string, text);
+    }
     return id;
   }
 }
@@ -405,8 +391,21 @@ export class OtlpPprofWriter {
 const NO_LABELS = 0;
 const TRACE_HEX_DIGITS = 32;
 const SPAN_HEX_DIGITS = 16;
-/** Line numbers are int64; larger ones and negative ones are none. */
-const LINE_MAX = 2 ** 31;
+/** A field of a pprof's sample. */
+const LABEL = 3;
+
+/** A mapping of the dictionary. */
+interface ParsedMapping {
+  readonly start: number | bigint;
+  readonly limit: number | bigint;
+  readonly offset: number | bigint;
+  /** Index of the string. */
+  readonly filename: number;
+  readonly buildId: string;
+}
+
+/** Mappings that are kept parsed. Most exports have fewer; beyond it a mapping is parsed for each pprof. */
+const PARSED_MAPPINGS_MAX = 4096;
 
 /** Empty for an id of zeros, which stands for none. */
 function idHex(id: Uint8Array): string {

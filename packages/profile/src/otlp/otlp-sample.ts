@@ -38,7 +38,10 @@ export class OtlpSample {
       if (wire === VARINT) {
         if (field === layout.stack) this.stack = cursor.number;
         else if (field === layout.locationsLength) this.locationsLength = cursor.number;
-        else if (field === layout.link) [this.link, this.hasLink] = [cursor.number, cursor.number !== 0 || !this.#hasNullEntries];
+        else if (field === layout.link) {
+          this.link = cursor.number;
+          this.hasLink = cursor.number !== 0 || !this.#hasNullEntries;
+        }
         // Of lists that are not packed, one number.
         else if (field === layout.values) this.#values[this.#valueCount++] = cursor.int64();
         else if (field === layout.attributes) this.attributes[this.attributeCount++] = cursor.number;
@@ -73,7 +76,7 @@ export class OtlpSample {
    * Writes one value for each sample type. A sample of one type may have a value for each of its timestamps, which are added up; without values
    * each timestamp counts one.
    */
-  putValues(scales: readonly bigint[], out: MessageBuffer): void {
+  putValues(scales: readonly (number | bigint)[], out: MessageBuffer): void {
     if (this.#valueCount === 0 && this.#timestampCount === 0) throw malformed("a sample has neither values nor timestamps: send one of them");
     if (scales.length === 1) return out.int64(scaled(this.#total(), scales[0]!));
     if (this.#valueCount !== scales.length) throw malformed(`a sample has ${this.#valueCount} values and its profile ${scales.length} sample types: send one for each`);
@@ -100,12 +103,13 @@ function plus(a: number | bigint, b: number | bigint): number | bigint {
   return BigInt(a) + BigInt(b);
 }
 
-function scaled(value: number | bigint, scale: bigint): number | bigint {
-  if (typeof value === "number") {
-    const product = value * Number(scale);
+function scaled(value: number | bigint, scale: number | bigint): number | bigint {
+  if (scale === 1 && typeof value === "number") return value;
+  if (typeof value === "number" && typeof scale === "number") {
+    const product = value * scale;
     if (Number.isSafeInteger(product)) return product;
   }
-  const exact = BigInt(value) * scale;
+  const exact = BigInt(value) * BigInt(scale);
   if (BigInt.asIntN(64, exact) !== exact) throw malformed(`the values of a sample make ${exact} together, which is beyond 64 bits: send smaller ones`);
   return exact;
 }

@@ -5,7 +5,7 @@ import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import type { ExportModel, ModelProfile } from "../testing/otlp-export.ts";
 import { OTLP_VERSIONS, otlpExport } from "../testing/otlp-export.ts";
-import { readTables, stringAt } from "./export-tables.ts";
+import { DICTIONARY_ENTRIES_MAX, readTables, stringAt } from "./export-tables.ts";
 import type { OtlpForm } from "./otlp.ts";
 import { readExport } from "./otlp.ts";
 
@@ -266,6 +266,21 @@ describe("OTLP profiles", () => {
     });
   });
 
+  it("an entry that several profiles need is the same in each, with addresses of up to 64 bits", () => {
+    const addresses = [1n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 0xffff_ffff_8123_4567n, 2n ** 64n - 1n];
+    const tables = { ...TABLES, locations: [{}, ...addresses.map((address) => ({ mapping: 2, address }))], stacks: [[], addresses.map((_, i) => i + 1)] };
+    const profile = profileOf([{ stack: 1, values: [1] }]);
+    const { profiles } = readExport(otlpExport({ ...tables, resources: [{ profiles: [profile, profile] }] }, "1.10"), { encoding: "protobuf" }, DEFAULT_PROFILE_LIMITS);
+    for (const { pprof } of profiles) expect(Profile.decode(pprof).location.map(({ address }) => BigInt.asUintN(64, BigInt(address)))).deep.equal(addresses);
+  });
+
+  it("a location that refuses a profile leaves the lines of the others alone", () => {
+    const locations = [{}, { mapping: 1, lines: [[1, 7], [99, 1]] as const }, { mapping: 1, lines: [[2, 8]] as const }];
+    const profiles = [1, 2, 1, 2].map((stack) => profileOf([{ stack, values: [1] }]));
+    const result = read(otlpExport({ ...TABLES, locations, stacks: [[], [1], [2]], resources: [{ profiles }] }, "1.10"));
+    expect([result.refused.length, result.profiles.map(({ samples }) => samples[0]!.stack)]).deep.equal([2, ["work:8 shop(abc123)+", "work:8 shop(abc123)+"]]);
+  });
+
   describe("a profile that cannot be read", () => {
     const mixed = (bad: ModelProfile, limits?: ProfileLimits): ReturnType<typeof read> =>
       read(otlpExport({ ...TABLES, resources: [{ profiles: [profileOf([{ stack: 1, values: [1], attributes: [2] }]), bad, profileOf([{ stack: 2, values: [2] }])] }] }, "1.10"), limits === undefined ? {} : { limits });
@@ -329,6 +344,20 @@ describe("OTLP profiles", () => {
       const profile = concat(...Array.from({ length: 4097 }, () => type), nested(2, Uint8Array.of(0x08, 0, 0x22, 1, 7)), Uint8Array.of(0x19, 0, 0, 0, 0, 0, 0, 0, 1));
       const { refused } = read(concat(nested(1, nested(2, nested(2, profile))), nested(2, Uint8Array.of(0x2a, 0, 0x3a, 0))));
       expect(refused).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: it has more than 4096 sample types: send fewer"]);
+    });
+
+    it("of more dictionary entries than memory is made for", () => {
+      const dictionaryOf = (entryCount: number): Uint8Array => concat(nested(1, Uint8Array.of()), nested(2, new Uint8Array(2 * entryCount).map((_, i) => (i % 2 === 0 ? 0x2a : 0))));
+      expect(readTables(dictionaryOf(DICTIONARY_ENTRIES_MAX)).strings.count).equal(DICTIONARY_ENTRIES_MAX);
+      expect(() => readTables(dictionaryOf(DICTIONARY_ENTRIES_MAX + 1))).throw(CodedError, /dictionary of the export has more than 2097152 entries/);
+    });
+
+    it("of a location with more lines than memory is made for", () => {
+      const lines = Buffer.alloc(4 * (DICTIONARY_ENTRIES_MAX + 1), Uint8Array.of(0x1a, 2, 0x08, 1));
+      const dictionary = concat(nested(2, Uint8Array.of()), nested(2, lines), nested(3, Uint8Array.of()), nested(3, Uint8Array.of()), nested(5, Uint8Array.of()), nested(7, Uint8Array.of()), nested(7, Uint8Array.of(0x0a, 1, 1)));
+      const profile = concat(nested(1, Uint8Array.of()), nested(2, Uint8Array.of(0x08, 1, 0x22, 1, 7)), Uint8Array.of(0x19, 0, 0, 0, 0, 0, 0, 0, 1));
+      const { refused } = read(concat(nested(1, nested(2, nested(2, profile))), nested(2, dictionary)));
+      expect(refused).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: the dictionary of the export has more than 2097152 lines: send fewer profiles at once"]);
     });
 
     it("a long string is decoded once, also where as many short ones as are kept were before it", () => {

@@ -17,17 +17,19 @@ export interface ProfileHead {
   readonly name: string;
   readonly types: readonly SampleType[];
   /** Each value counts this much. */
-  readonly scales: readonly bigint[];
+  readonly scales: readonly (number | bigint)[];
   readonly periodType: SampleType;
-  readonly period: bigint;
-  readonly timeNs: bigint;
-  readonly durationNs: bigint;
+  readonly period: number | bigint;
+  /** Nanoseconds since 1970, in halves of 32 bits; 0: none. */
+  readonly timeLow: number;
+  readonly timeHigh: number;
+  readonly durationNs: number | bigint;
   /** Of 1.7: where the list lies of which stacks are parts. */
   readonly locationIndices: readonly [start: number, stop: number];
 }
 
 /** What a sender takes that says nothing of a duration, as in Pyroscope. */
-const DURATION_DEFAULT_NS = 10_000_000_000n;
+const DURATION_DEFAULT_NS = 10_000_000_000;
 /** As many as a pprof may have. */
 const SAMPLE_TYPES_MAX = 4096;
 const NO_TYPE: SampleType = { type: "", unit: "" };
@@ -35,7 +37,9 @@ const NO_TYPE: SampleType = { type: "", unit: "" };
 export function profileHead(tables: ExportTables, { profile }: Layout, start: number, stop: number): ProfileHead {
   const types: SampleType[] = [];
   let periodType = NO_TYPE;
-  let [period, timeNs, durationNs] = [0n, 0n, 0n];
+  let period: number | bigint = 0;
+  let durationNs: number | bigint = 0;
+  let [timeLow, timeHigh] = [0, 0];
   let locationIndices: readonly [number, number] = [0, 0];
   const cursor = new WireCursor(tables.bytes).enter(start, stop);
   while (cursor.next()) {
@@ -44,18 +48,19 @@ export function profileHead(tables: ExportTables, { profile }: Layout, start: nu
       if (types.length === SAMPLE_TYPES_MAX) throw malformed(`it has more than ${SAMPLE_TYPES_MAX} sample types: send fewer`);
       types.push(valueType(tables, cursor));
     } else if (field === profile.locationIndices && wire === LENGTH) locationIndices = [cursor.start, cursor.stop];
-    else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) timeNs = BigInt.asIntN(64, cursor.uint64());
-    else if (field === profile.duration && wire === VARINT) durationNs = BigInt.asIntN(64, cursor.uint64());
+    else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) [timeLow, timeHigh] = [cursor.low(), cursor.high()];
+    else if (field === profile.duration && wire === VARINT) durationNs = cursor.int64();
     else if (field === profile.periodType && wire === LENGTH) periodType = valueType(tables, cursor);
-    else if (field === profile.period && wire === VARINT) period = BigInt(cursor.int64());
+    else if (field === profile.period && wire === VARINT) period = cursor.int64();
   }
   if (types.length === 0) throw malformed("it has no sample_type: say what its values are");
-  if (durationNs <= 0n) durationNs = DURATION_DEFAULT_NS;
+  if (durationNs <= 0) durationNs = DURATION_DEFAULT_NS;
+  if (timeHigh >= 2 ** 31) [timeLow, timeHigh] = [0, 0]; // a negative one
   // A period of 0 says that nothing is sampled periodically, whatever its type.
-  const sampled = period === 0n ? NO_TYPE : periodType;
-  const scales = types.map((type) => (isCpuSamples(type, sampled) ? period : 1n));
+  const sampled = period === 0 ? NO_TYPE : periodType;
+  const scales = types.map((type) => (isCpuSamples(type, sampled) ? period : 1));
   const shown = types.map((type) => (isCpuSamples(type, sampled) ? sampled : type));
-  return { name: nameOf(types, sampled), types: shown, scales, periodType, period, timeNs: timeNs > 0n ? timeNs : 0n, durationNs, locationIndices };
+  return { name: nameOf(types, sampled), types: shown, scales, periodType, period, timeLow, timeHigh, durationNs, locationIndices };
 }
 
 function isCpuSamples({ type, unit }: SampleType, period: SampleType): boolean {

@@ -16,6 +16,9 @@ const FIXED32 = 5;
 
 export class WireCursor {
   readonly bytes: Uint8Array;
+  #at = 0;
+  #end = 0;
+  /** Reads the numbers of several bytes. */
   readonly #varints: VarintCursor;
   /** Of the field that `next` came to. */
   field = 0;
@@ -33,38 +36,26 @@ export class WireCursor {
 
   /** Turns to the message that lies there. */
   enter(start: number, stop: number): this {
-    this.#varints.offset = start;
-    this.#varints.end = stop;
+    this.#at = start;
+    this.#end = stop;
     return this;
   }
 
   /** Goes to the next field. False at the end of the message. */
   next(): boolean {
-    const varints = this.#varints;
-    if (varints.offset >= varints.end) return false;
+    if (this.#at >= this.#end) return false;
     const tag = this.#varint();
     this.field = tag < 0x80 ? tag >> 3 : Math.floor(tag / 8);
-    this.wire = tag & 7;
-    switch (this.wire) {
-      case VARINT:
-        this.start = varints.offset;
-        this.number = this.#varint();
-        this.stop = varints.offset;
-        break;
-      case LENGTH: {
-        const length = this.#varint();
-        this.#skip(length);
-        break;
-      }
-      case FIXED64:
-        this.#skip(8);
-        break;
-      case FIXED32:
-        this.#skip(4);
-        break;
-      default:
-        throw malformed(`the export is no protobuf: byte ${varints.offset - 1} begins a field of wire type ${this.wire}; send an ExportProfilesServiceRequest`);
-    }
+    const wire = tag & 7;
+    this.wire = wire;
+    if (wire === VARINT) {
+      this.start = this.#at;
+      this.number = this.#varint();
+      this.stop = this.#at;
+    } else if (wire === LENGTH) this.#skip(this.#varint());
+    else if (wire === FIXED64) this.#skip(8);
+    else if (wire === FIXED32) this.#skip(4);
+    else throw malformed(`the export is no protobuf: byte ${this.#at - 1} begins a field of wire type ${wire}; send an ExportProfilesServiceRequest`);
     return true;
   }
 
@@ -80,21 +71,50 @@ export class WireCursor {
     return BigInt.asUintN(64, BigInt(this.number <= Number.MAX_SAFE_INTEGER ? this.number : this.#wide(this.start, this.stop)));
   }
 
+  /** The lower 32 bits of the varint or fixed64 field. */
+  low(): number {
+    if (this.wire === FIXED64) return uint32(this.bytes, this.start);
+    return this.number <= Number.MAX_SAFE_INTEGER ? this.number % 2 ** 32 : Number(BigInt.asUintN(32, this.uint64()));
+  }
+
+  /** The upper 32 bits. */
+  high(): number {
+    if (this.wire === FIXED64) return uint32(this.bytes, this.start + 4);
+    return this.number <= Number.MAX_SAFE_INTEGER ? Math.floor(this.number / 2 ** 32) : Number(this.uint64() >> 32n);
+  }
+
   #wide(start: number, stop: number): number | bigint {
     return new VarintCursor(this.bytes, start, stop).nextWide();
   }
 
+  /** Most numbers take one byte, which costs no call here. */
   #varint(): number {
-    const value = this.#varints.next();
-    if (value < 0) throw torn(this.#varints.offset);
+    const at = this.#at;
+    if (at < this.#end) {
+      const byte = this.bytes[at]!;
+      if (byte < 0x80) {
+        this.#at = at + 1;
+        return byte;
+      }
+    }
+    return this.#longVarint();
+  }
+
+  #longVarint(): number {
+    const varints = this.#varints;
+    varints.offset = this.#at;
+    varints.end = this.#end;
+    const value = varints.next();
+    if (value < 0) throw torn(this.#at);
+    this.#at = varints.offset;
     return value;
   }
 
   #skip(length: number): void {
-    const varints = this.#varints;
-    if (length > varints.end - varints.offset) throw torn(varints.offset);
-    this.start = varints.offset;
-    this.stop = varints.offset += length;
+    const at = this.#at;
+    if (length > this.#end - at) throw torn(at);
+    this.start = at;
+    this.stop = this.#at = at + length;
   }
 }
 

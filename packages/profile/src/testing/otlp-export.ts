@@ -34,7 +34,7 @@ export interface ModelResource {
 export interface ExportModel {
   readonly mappings?: readonly { readonly filename: string; readonly start?: number; readonly attributes?: readonly number[] }[];
   readonly functions?: readonly { readonly name: string; readonly filename?: string }[];
-  readonly locations?: readonly { readonly mapping?: number; readonly address?: number; readonly lines?: readonly (readonly [called: number, line: number])[] }[];
+  readonly locations?: readonly { readonly mapping?: number; readonly address?: number | bigint; readonly lines?: readonly (readonly [called: number, line: number])[] }[];
   readonly stacks?: readonly (readonly number[])[];
   readonly links?: readonly { readonly trace: Uint8Array; readonly span: Uint8Array }[];
   readonly attributes?: readonly { readonly key: string; readonly value: AttributeValue }[];
