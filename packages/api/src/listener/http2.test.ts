@@ -219,11 +219,30 @@ describe("HTTP/2", () => {
       expect(watched.begun.count).to.equal(64);
     });
 
-    it("headers beyond the limit reset their stream", async () => {
+    it("headers beyond the limit are 431 with a sentence, and their connection goes on; beyond twice as much their stream is reset", async () => {
       await open({ limits: { headerBytesMax: 4096 } });
-      const before = await replyOf(send({ ":path": "/-/healthy", "x-long": "a".repeat(3000) }));
-      const after = await replyOf(send({ ":path": "/-/healthy", "x-long": "a".repeat(5000) }));
-      expect([before.status, after.status, after.rstCode === 0]).to.deep.equal([200, 0, false]);
+      await new Promise((resolve) => client().once("remoteSettings", resolve));
+      const get = (headers: OutgoingHttpHeaders): Promise<Reply> => replyOf(send({ ":path": "/-/healthy", ...headers }));
+      expect((await get({ "x-long": "a".repeat(3500) })).status).to.equal(200);
+      const { status, body } = await get({ "x-long": "a".repeat(5000) });
+      expect(status).to.equal(431);
+      expect(JSON.parse(body)).to.have.property("code", "resource_exhausted");
+      expect(body).to.match(/the headers have \d+ bytes, of which each field counts 32: send at most 4096/);
+      const rpc = await replyOf(send({ ":path": "/version.v1.Version/Version", "content-type": "application/grpc", "x-long": "a".repeat(5000) }, ""));
+      expect([rpc.status, rpc.headers["grpc-status"]]).to.deep.equal([200, "8"]);
+      expect(rpc.headers["grpc-message"]).to.match(/send at most 4096/);
+      const reset = await get({ "x-long": "a".repeat(9000) });
+      expect([reset.status, reset.rstCode === 0]).to.deep.equal([0, false]);
+    });
+
+    it("more header fields than 128 are 431 with a sentence, and more than 256 reset their stream", async () => {
+      await open();
+      const get = (count: number): Promise<Reply> => replyOf(send({ ":path": "/-/healthy", ...Object.fromEntries(Array.from({ length: count }, (_, index) => [`x-${index}`, "a"])) }));
+      expect((await get(120)).status).to.equal(200);
+      const { status, body } = await get(125);
+      expect([status, (JSON.parse(body) as { message: string }).message]).to.deep.equal([431, "the headers have 129 fields: send at most 128"]);
+      expect((await get(260)).status).to.equal(0);
+      expect((await get(0)).status).to.equal(200);
     });
 
     it("a connection that sends nothing is 408 after the time for headers; so is one that sends half a preface", async () => {
