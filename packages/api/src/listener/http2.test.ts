@@ -2,10 +2,12 @@ import { connect as connectHttp2, constants } from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
+import { deflateSync, gzipSync } from "node:zlib";
 import { expect } from "chai";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
+import { zstdFrame } from "../testing/zstd-frames.ts";
 import { WatchedHandler } from "../testing/watched-handler.ts";
 
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -189,6 +191,34 @@ describe("HTTP/2", () => {
       expect(await replyOf(stream)).to.include({ status: 200, rstCode: constants.NGHTTP2_NO_ERROR });
       expect((await trailers)["grpc-status"]).to.equal("3");
       expect((await replyOf(send({ ":path": "/-/healthy" }))).status).to.equal(200);
+    });
+
+    it("messages of a call with streams may be compressed, within a bound; an unknown encoding ends the call", async () => {
+      await open();
+      const ask = async (encoding: string, message: Uint8Array): Promise<string> => {
+        const stream = client().request({ ":method": "POST", ":path": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "content-type": "application/grpc", "grpc-encoding": encoding });
+        const trailers = new Promise<IncomingHttpHeaders>((resolve) => stream.once("trailers", resolve));
+        const head = Buffer.from([1, 0, 0, 0, 0]);
+        head.writeUInt32BE(message.length, 1);
+        stream.end(Buffer.concat([head, message]));
+        const { body } = await replyOf(stream);
+        session!.destroy();
+        return body.includes("querier.v1.QuerierService") ? "answered" : `${(await trailers)["grpc-status"] as string}: ${(await trailers)["grpc-message"] as string}`;
+      };
+      const list = Buffer.from([0x3a, 1, 0x2a]); // which services there are
+      const zeros = Buffer.alloc(70_000);
+      const encodings: readonly (readonly [string, Uint8Array, Uint8Array])[] = [
+        ["gzip", gzipSync(list), gzipSync(zeros)],
+        ["deflate", deflateSync(list), deflateSync(zeros)],
+        ["zstd", zstdFrame([list]), zstdFrame([{ byte: 0, count: zeros.length }])],
+      ];
+      for (const [name, whole, bomb] of encodings) {
+        expect(await ask(name, whole), name).to.equal("answered");
+        expect(await ask(name, bomb), name).to.match(/^3: the body decompresses to more than 65536 bytes/);
+        expect(await ask(name, Buffer.from("torn")), name).to.match(/^3: the body is not a complete /);
+      }
+      expect(await ask("snappy", list)).to.match(/^12: grpc-encoding "snappy" is not supported/);
+      expect(await ask("identity", list)).to.match(/^3: a message is marked as compressed/);
     });
 
     it("a body that does not arrive in time is 408", async () => {
