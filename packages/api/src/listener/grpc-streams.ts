@@ -9,7 +9,11 @@ import type { Clock, Logger, Timer } from "@pyromesh/base";
 import type { Compression } from "../ports/compression.ts";
 import { errorReply } from "../ports/error-status.ts";
 import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
+import type { ContentCoding } from "../ports/content-coding.ts";
+import type { UnpackMemory } from "../ports/request-memory.ts";
 import type { StreamCall, StreamHandler } from "../ports/stream-call.ts";
+import { inflateMessage } from "../rpc/adapted-request.ts";
+import { encodingMissing, GRPC_ENCODINGS_ACCEPTED, grpcEncodingOf } from "../rpc/grpc-encoding.ts";
 import { applyGrpcTimeout } from "../rpc/grpc-timeout.ts";
 import { OK_STATUS, statusHeaders } from "../rpc/grpc.ts";
 import { FRAME_HEADER_BYTES, frameHeader, readFrame } from "../rpc/message-frame.ts";
@@ -55,7 +59,8 @@ class GrpcStream implements StreamCall {
   readonly #modules: GrpcStreamsModules;
   readonly #controller = new AbortController();
   readonly #messages: MessageFrame[] = [];
-  readonly #isGzip: boolean;
+  /** Of its messages; undefined: none may be compressed. */
+  #coding: ContentCoding | undefined;
   #arriving: Buffer = Buffer.alloc(0);
   #waitingBytes = 0;
   #isComplete = false;
@@ -68,14 +73,14 @@ class GrpcStream implements StreamCall {
     const { headers } = request;
     this.#response = response;
     this.#modules = modules;
-    this.#isGzip = headers["grpc-encoding"] === "gzip";
     response.on("close", () => this.end(new CodedError({ code: "CLIENT_GONE", kind: "canceled", message: "the client went away" })));
     response.setTrailers?.(OK_STATUS); // replaced when the call ends
-    response.writeHead(200, ["content-type", headers["content-type"] ?? "application/grpc", "grpc-accept-encoding", "gzip, identity"]);
+    response.writeHead(200, ["content-type", headers["content-type"] ?? "application/grpc", "grpc-accept-encoding", GRPC_ENCODINGS_ACCEPTED]);
     request.on("data", (chunk) => this.#take(chunk)).on("end", () => this.#complete());
     try {
+      this.#coding = grpcEncodingOf({ headers: headers as Readonly<Record<string, string>> }); // lists are for set-cookie only
       const endAfter = (ms: number, reason: CodedError): void => void (this.#deadline = modules.clock.after(ms, () => this.end(reason)));
-      applyGrpcTimeout({ headers: headers as Readonly<Record<string, string>>, endAfter }); // lists are for set-cookie only
+      applyGrpcTimeout({ headers: headers as Readonly<Record<string, string>>, endAfter }); // as above
     } catch (refusal) {
       this.end(refusal);
     }
@@ -116,12 +121,8 @@ class GrpcStream implements StreamCall {
     if (frame === undefined) return undefined;
     this.#waitingBytes -= frame.message.length;
     if (!frame.isCompressed) return frame.message;
-    if (!this.#isGzip) throw invalidArgument("MESSAGE_FRAME_INVALID", "a message is marked as compressed, and grpc-encoding names no compression that is known: send grpc-encoding: gzip");
-    const message = await this.#modules.compression.gunzip(frame.message, MESSAGE_BYTES_MAX).catch((cause: unknown) => {
-      throw invalidArgument("CONTENT_ENCODING_TORN", "a message is not a complete gzip stream, which it is marked as", cause);
-    });
-    if (message === undefined) throw tooLarge();
-    return message;
+    if (this.#coding === undefined) throw encodingMissing();
+    return inflateMessage(frame.message, this.#coding, MESSAGE_BYTES_MAX, { unpackMemory: MESSAGE_MEMORY, caller: this.signal, compression: this.#modules.compression });
   }
 
   async send(message: Uint8Array): Promise<void> {
@@ -163,6 +164,8 @@ class GrpcStream implements StreamCall {
 /** Calls with streams are of probes and of tools: few, and their messages small. */
 const CALL_COUNT_MAX = 256;
 const MESSAGE_BYTES_MAX = 64 * 2 ** 10;
+/** For one message decompressed, of which CALL_COUNT_MAX bounds all. zstd may have a quarter of what a request may. */
+const MESSAGE_MEMORY: UnpackMemory = { bytesMax: 4 * MESSAGE_BYTES_MAX, take: () => Promise.resolve(), tryTake: () => true };
 /** A client that has opened a call and sends nothing holds one of few. */
 const IDLE_MS = 300_000;
 /** So does one that does not read what it is sent. */

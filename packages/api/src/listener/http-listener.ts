@@ -50,7 +50,7 @@ export class HttpListener {
     const { connectionCountMax, headerBytesMax, headersTimeoutMs, keepAliveTimeoutMs } = this.#limits;
     this.#http2 = new Http2Sessions(
       { sessionCountMax: Math.ceil(connectionCountMax * HTTP2_PART), streamCountMax: OPEN_COUNT_MAX, headerBytesMax, keepAliveTimeoutMs },
-      { onRequest: (request, response, connection) => this.#server.serve(request, response, connection), onRefused: (reason, message) => this.#server.noteUnrouted(reason, undefined, message) },
+      { onRequest: (request, response, connection, refusal) => this.#server.serve(request, response, connection, refusal), onRefused: (reason, message) => this.#server.noteUnrouted(reason, undefined, message) },
       modules,
     );
     this.#firstBytesTimeouts = new Timeouts({ lengthMs: headersTimeoutMs }, modules);

@@ -8,6 +8,7 @@
 import { constants, performServerHandshake } from "node:http2";
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import { CodedError } from "@pyromesh/base";
 import type { Clock, Timer } from "@pyromesh/base";
 import { UNREAD_BYTES_MAX } from "../bodies/request-body.ts";
 import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
@@ -21,13 +22,14 @@ interface Http2SessionsOptions {
   readonly sessionCountMax: number;
   /** Requests of one connection without a complete reply. Further ones are refused by a reset; the limit is told to clients. */
   readonly streamCountMax: number;
-  /** Headers of a request. Beyond it its stream is reset. */
+  /** Headers of a request, as RFC 9113, 6.5.2, counts them. Beyond it the request is refused; beyond twice as much its stream is reset. */
   readonly headerBytesMax: number;
   readonly keepAliveTimeoutMs: number;
 }
 
 interface Http2SessionsHooks {
-  readonly onRequest: (request: IncomingRequest, response: OutgoingResponse, connection: Connection) => void;
+  /** `refusal`: the reply that it gets, whatever it asks. */
+  readonly onRequest: (request: IncomingRequest, response: OutgoingResponse, connection: Connection, refusal: CodedError | undefined) => void;
   /** The connection is closed for what its client sent. */
   readonly onRefused: (reason: string, message: string) => void;
 }
@@ -75,10 +77,12 @@ export class Http2Sessions {
       maxSessionMemory: SESSION_MEGABYTES_MAX,
       maxSessionInvalidFrames: INVALID_FRAMES_MAX,
       maxSessionRejectedStreams: this.#options.streamCountMax,
-      settings: { maxConcurrentStreams: this.#options.streamCountMax, initialWindowSize: UNREAD_BYTES_MAX, maxHeaderListSize: this.#options.headerBytesMax },
+      // Node.js resets what is larger, without a word. So it has more room than requests may have, which are told why they are refused.
+      maxHeaderListPairs: FIELD_COUNT_MAX * REFUSED_PART,
+      settings: { maxConcurrentStreams: this.#options.streamCountMax, initialWindowSize: UNREAD_BYTES_MAX, maxHeaderListSize: this.#options.headerBytesMax * REFUSED_PART },
     });
     const nowMs = this.#clock.monotonicMs();
-    const credit = new SessionCredit({ requestBytes: this.#options.headerBytesMax + UNREAD_BYTES_MAX, nowMs });
+    const credit = new SessionCredit({ requestBytes: this.#options.headerBytesMax * REFUSED_PART + UNREAD_BYTES_MAX, nowMs });
     const open: OpenSession = { session, socket, connection: newConnection(), credit, streamCount: 0, idleSinceMs: nowMs, answeredMs: nowMs, askedMs: undefined, lingersSinceMs: undefined };
     this.#open.add(open);
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
@@ -116,7 +120,7 @@ export class Http2Sessions {
     });
     if (headers["expect"] === "100-continue") stream.additionalHeaders({ [constants.HTTP2_HEADER_STATUS]: constants.HTTP_STATUS_CONTINUE });
     const request = new Http2Request(stream, { headers, fields, socket: open.socket, onData: (sizeBytes) => open.credit.addData(sizeBytes) }, { clock: this.#clock });
-    this.#hooks.onRequest(request, new Http2Response(stream, { isHead: request.method === "HEAD", socket: open.socket }, { clock: this.#clock }), open.connection);
+    this.#hooks.onRequest(request, new Http2Response(stream, { isHead: request.method === "HEAD", socket: open.socket }, { clock: this.#clock }), open.connection, headersRefusal(fields, this.#options.headerBytesMax));
   }
 
   #takeReset(open: OpenSession): void {
@@ -171,6 +175,19 @@ export class Http2Sessions {
   }
 }
 
+/** Undefined: they are within the bounds. `fields`: names and values in turn. */
+function headersRefusal(fields: readonly string[], sizeBytesMax: number): CodedError | undefined {
+  let sizeBytes = 0;
+  for (const text of fields) sizeBytes += text.length + FIELD_BYTES / 2;
+  if (sizeBytes > sizeBytesMax) return headersTooLarge(`the headers have ${sizeBytes} bytes, of which each field counts ${FIELD_BYTES}: send at most ${sizeBytesMax}`);
+  if (fields.length > 2 * FIELD_COUNT_MAX) return headersTooLarge(`the headers have ${fields.length / 2} fields: send at most ${FIELD_COUNT_MAX}`);
+  return undefined;
+}
+
+function headersTooLarge(message: string): CodedError {
+  return new CodedError({ code: "HEADERS_TOO_LARGE", kind: "resource_exhausted", message });
+}
+
 function ignore(): void {}
 
 /** `destroy` of a session that has ended does nothing, even where its socket is open. */
@@ -188,6 +205,13 @@ const ASK_MS = 60_000;
 const ANSWER_MS = 120_000;
 /** What a client may take to read the rest, and to close its side. */
 const LINGER_MS = 5_000;
+
+/** Fields of a request's headers: what Node.js allows by default. */
+const FIELD_COUNT_MAX = 128;
+/** What a field counts beside its name and its value (RFC 9113, 6.5.2). */
+const FIELD_BYTES = 32;
+/** Headers up to so many times the bounds are read, to be refused with a sentence. */
+const REFUSED_PART = 2;
 
 /** How often connections are checked. A flood lasts as long at most. */
 const TICK_MS = 1_000;

@@ -2,10 +2,12 @@ import { connect as connectHttp2, constants } from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
+import { deflateSync, gzipSync } from "node:zlib";
 import { expect } from "chai";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
+import { zstdFrame } from "../testing/zstd-frames.ts";
 import { WatchedHandler } from "../testing/watched-handler.ts";
 
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -191,6 +193,34 @@ describe("HTTP/2", () => {
       expect((await replyOf(send({ ":path": "/-/healthy" }))).status).to.equal(200);
     });
 
+    it("messages of a call with streams may be compressed, within a bound; an unknown encoding ends the call", async () => {
+      await open();
+      const ask = async (encoding: string, message: Uint8Array): Promise<string> => {
+        const stream = client().request({ ":method": "POST", ":path": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "content-type": "application/grpc", "grpc-encoding": encoding });
+        const trailers = new Promise<IncomingHttpHeaders>((resolve) => stream.once("trailers", resolve));
+        const head = Buffer.from([1, 0, 0, 0, 0]);
+        head.writeUInt32BE(message.length, 1);
+        stream.end(Buffer.concat([head, message]));
+        const { body } = await replyOf(stream);
+        session!.destroy();
+        return body.includes("querier.v1.QuerierService") ? "answered" : `${(await trailers)["grpc-status"] as string}: ${(await trailers)["grpc-message"] as string}`;
+      };
+      const list = Buffer.from([0x3a, 1, 0x2a]); // which services there are
+      const zeros = Buffer.alloc(70_000);
+      const encodings: readonly (readonly [string, Uint8Array, Uint8Array])[] = [
+        ["gzip", gzipSync(list), gzipSync(zeros)],
+        ["deflate", deflateSync(list), deflateSync(zeros)],
+        ["zstd", zstdFrame([list]), zstdFrame([{ byte: 0, count: zeros.length }])],
+      ];
+      for (const [name, whole, bomb] of encodings) {
+        expect(await ask(name, whole), name).to.equal("answered");
+        expect(await ask(name, bomb), name).to.match(/^3: the body decompresses to more than 65536 bytes/);
+        expect(await ask(name, Buffer.from("torn")), name).to.match(/^3: the body is not a complete /);
+      }
+      expect(await ask("snappy", list)).to.match(/^12: grpc-encoding "snappy" is not supported/);
+      expect(await ask("identity", list)).to.match(/^3: a message is marked as compressed/);
+    });
+
     it("a body that does not arrive in time is 408", async () => {
       const watched = reading();
       await open({ push: watched.handler, limits: { bodyTimeoutMs: 1000 } });
@@ -219,11 +249,30 @@ describe("HTTP/2", () => {
       expect(watched.begun.count).to.equal(64);
     });
 
-    it("headers beyond the limit reset their stream", async () => {
+    it("headers beyond the limit are 431 with a sentence, and their connection goes on; beyond twice as much their stream is reset", async () => {
       await open({ limits: { headerBytesMax: 4096 } });
-      const before = await replyOf(send({ ":path": "/-/healthy", "x-long": "a".repeat(3000) }));
-      const after = await replyOf(send({ ":path": "/-/healthy", "x-long": "a".repeat(5000) }));
-      expect([before.status, after.status, after.rstCode === 0]).to.deep.equal([200, 0, false]);
+      await new Promise((resolve) => client().once("remoteSettings", resolve));
+      const get = (headers: OutgoingHttpHeaders): Promise<Reply> => replyOf(send({ ":path": "/-/healthy", ...headers }));
+      expect((await get({ "x-long": "a".repeat(3500) })).status).to.equal(200);
+      const { status, body } = await get({ "x-long": "a".repeat(5000) });
+      expect(status).to.equal(431);
+      expect(JSON.parse(body)).to.have.property("code", "resource_exhausted");
+      expect(body).to.match(/the headers have \d+ bytes, of which each field counts 32: send at most 4096/);
+      const rpc = await replyOf(send({ ":path": "/version.v1.Version/Version", "content-type": "application/grpc", "x-long": "a".repeat(5000) }, ""));
+      expect([rpc.status, rpc.headers["grpc-status"]]).to.deep.equal([200, "8"]);
+      expect(rpc.headers["grpc-message"]).to.match(/send at most 4096/);
+      const reset = await get({ "x-long": "a".repeat(9000) });
+      expect([reset.status, reset.rstCode === 0]).to.deep.equal([0, false]);
+    });
+
+    it("more header fields than 128 are 431 with a sentence, and more than 256 reset their stream", async () => {
+      await open();
+      const get = (count: number): Promise<Reply> => replyOf(send({ ":path": "/-/healthy", ...Object.fromEntries(Array.from({ length: count }, (_, index) => [`x-${index}`, "a"])) }));
+      expect((await get(120)).status).to.equal(200);
+      const { status, body } = await get(125);
+      expect([status, (JSON.parse(body) as { message: string }).message]).to.deep.equal([431, "the headers have 129 fields: send at most 128"]);
+      expect((await get(260)).status).to.equal(0);
+      expect((await get(0)).status).to.equal(200);
     });
 
     it("a connection that sends nothing is 408 after the time for headers; so is one that sends half a preface", async () => {

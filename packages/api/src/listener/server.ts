@@ -199,17 +199,18 @@ export class ApiServer {
 
   // --- one request --------------------------------------------------------------------------------------------------
 
-  /** Handles a request whose headers are complete. */
-  serve(request: IncomingRequest, response: OutgoingResponse, connection: Connection): void {
+  /** Handles a request whose headers are complete. `refusal`: its reply, where its headers are beyond a bound. */
+  serve(request: IncomingRequest, response: OutgoingResponse, connection: Connection, refusal?: CodedError): void {
     const context = new RequestContext(request, response, connection, this.#host);
     const found = this.#routes.find(context.method, context.path);
     if (found.kind !== "not-found") context.route = found.route.path;
     let preflight: ApiReply | undefined;
     try {
       if (found.kind !== "found" || found.route.isRpc) context.protocol = protocolOf(context.headers["content-type"], request.httpVersion);
+      if (refusal !== undefined) throw refusal;
       preflight = this.#admitSite(context, found);
-    } catch (refusal) {
-      context.fail(refusal);
+    } catch (thrown) {
+      context.fail(thrown);
       return;
     }
     if (preflight !== undefined) {

@@ -23,11 +23,16 @@ export function contentCodingOf({ headers }: Pick<ApiRequest, "headers">): Conte
     .map((part) => part.trim())
     .filter((part) => part !== "" && part !== "identity");
   if (name === undefined) return undefined;
-  const coding = Object.hasOwn(CODINGS, name) ? CODINGS[name] : undefined;
+  const coding = codingNamed(name);
   if (coding !== undefined && another === undefined) return coding;
   throw new CodedError({
     code: "CONTENT_ENCODING_UNKNOWN",
     kind: "unimplemented",
     message: `content encoding ${JSON.stringify(header.slice(0, 100))} is not supported: send one of ${CODINGS_ACCEPTED}, or none`,
   });
+}
+
+/** Undefined: there is none of this name. */
+export function codingNamed(name: string): ContentCoding | undefined {
+  return Object.hasOwn(CODINGS, name) ? CODINGS[name] : undefined;
 }

@@ -36,6 +36,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   BODY_TOO_LARGE: 413,
   BODY_READ_FAILED: 408,
   GRPC_NEEDS_HTTP2: 505,
+  HEADERS_TOO_LARGE: 431,
 };
 
 export function httpStatusOf(thrown: unknown): number {

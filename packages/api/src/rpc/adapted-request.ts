@@ -2,6 +2,7 @@
 import type { CodedError, TenantId } from "@pyromesh/base";
 import { inflateBody } from "../bodies/inflate.ts";
 import type { Compression } from "../ports/compression.ts";
+import type { ContentCoding } from "../ports/content-coding.ts";
 import type { ApiRequest } from "../ports/http.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
@@ -62,6 +63,6 @@ export class AdaptedRequest implements ApiRequest {
 }
 
 /** Decompresses a message with the memory of its request. Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
-export function inflateMessage(gzip: Uint8Array, sizeBytesMax: number, { unpackMemory, caller, compression }: ApiRequest): Promise<Uint8Array> {
-  return inflateBody(gzip, { sizeBytesMax, advice: "the most that this call may have: send less at once" }, { memory: unpackMemory, caller, compression });
+export function inflateMessage(bytes: Uint8Array, coding: ContentCoding, sizeBytesMax: number, { unpackMemory, caller, compression }: Pick<ApiRequest, "caller" | "compression" | "unpackMemory">): Promise<Uint8Array> {
+  return inflateBody(bytes, { coding, sizeBytesMax, advice: "the most that this call may have: send less at once" }, { memory: unpackMemory, caller, compression });
 }

@@ -1,10 +1,12 @@
 /**
  * Connect's GET for methods without side effects: the message is a parameter of the URL.
  *
- *   GET /querier.v1.QuerierService/LabelNames?connect=v1&encoding=json&message=%7B%7D[&base64=1][&compression=gzip]
+ *   GET /querier.v1.QuerierService/LabelNames?connect=v1&encoding=json&message=%7B%7D[&base64=1][&compression=gzip|zstd|deflate]
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import { applyClientTimeout, CONTENT_TYPE_UNKNOWN } from "../bodies/connect.ts";
+import { CODINGS_ACCEPTED, codingNamed } from "../ports/content-coding.ts";
+import type { ContentCoding } from "../ports/content-coding.ts";
 import type { ApiReply, Handler } from "../ports/http.ts";
 import { AdaptedRequest, inflateMessage } from "./adapted-request.ts";
 
@@ -19,12 +21,12 @@ export function connectGetHandler(handler: Handler): Handler {
     if (encoding !== "json" && encoding !== "proto") return CONTENT_TYPE_UNKNOWN;
     const version = query.get("connect");
     if (version !== null && version !== "v1") throw invalidArgument("CONNECT_VERSION_UNKNOWN", `the parameter connect is ${JSON.stringify(version.slice(0, 40))}: send v1`);
-    const compression = query.get("compression") ?? "identity";
-    if (compression !== "identity" && compression !== "gzip" && compression !== "") throw unknownCompression(compression);
+    const coding = codingOf(query.get("compression") ?? "");
     const bytes = query.get("base64") === "1" ? decodeUrlBase64(message) : Buffer.from(message);
     applyClientTimeout(request);
-    const isGzip = compression === "gzip" && bytes.length > 0;
-    return handler(new AdaptedRequest(request, `application/${encoding}`, (sizeBytesMax) => (isGzip ? inflateMessage(bytes, sizeBytesMax, request) : Promise.resolve(bytes))));
+    return handler(
+      new AdaptedRequest(request, `application/${encoding}`, (sizeBytesMax) => (coding !== undefined && bytes.length > 0 ? inflateMessage(bytes, coding, sizeBytesMax, request) : Promise.resolve(bytes))),
+    );
   };
 }
 
@@ -37,6 +39,10 @@ function decodeUrlBase64(text: string): Uint8Array {
   return Buffer.from(text.replaceAll(" ", "+"), "base64"); // a plus that was not encoded reads as a blank
 }
 
-function unknownCompression(compression: string): CodedError {
-  return new CodedError({ code: "CONTENT_ENCODING_UNKNOWN", kind: "unimplemented", message: `compression ${JSON.stringify(compression.slice(0, 100))} is not supported: send gzip, or leave it out` });
+/** Undefined: the message is sent as it is. */
+function codingOf(compression: string): ContentCoding | undefined {
+  if (compression === "" || compression === "identity") return undefined;
+  const coding = codingNamed(compression);
+  if (coding !== undefined) return coding;
+  throw new CodedError({ code: "CONTENT_ENCODING_UNKNOWN", kind: "unimplemented", message: `compression ${JSON.stringify(compression.slice(0, 100))} is not supported: send one of ${CODINGS_ACCEPTED}, or leave it out` });
 }

@@ -5,11 +5,11 @@
  *
  * The frame of a reply is made when it is sent, since the server decides there whether the message is compressed.
  */
-import { CodedError } from "@pyromesh/base";
 import type { ApiReply, ApiRequest, Envelope } from "../ports/http.ts";
+import { encodingMissing, GRPC_ENCODINGS_ACCEPTED, grpcEncodingOf } from "./grpc-encoding.ts";
 import { applyGrpcTimeout } from "./grpc-timeout.ts";
 import { encodeGrpcMessage, grpcStatusOf, GRPC_OK } from "./grpc-status.ts";
-import { FLAG_COMPRESSED, FRAME_HEADER_BYTES, frameHeader, invalidFrame, readOneMessage } from "./message-frame.ts";
+import { FLAG_COMPRESSED, FRAME_HEADER_BYTES, frameHeader, readOneMessage } from "./message-frame.ts";
 import type { RpcProtocol } from "./protocol.ts";
 import { AdaptedRequest, inflateMessage } from "./adapted-request.ts";
 
@@ -33,29 +33,26 @@ export function grpcProtocol(form: GrpcForm): RpcProtocol {
 
 /** A request whose message is in the one frame that `readFrame` gives. Throws GRPC_TIMEOUT_INVALID or GRPC_ENCODING_UNKNOWN. */
 export function readGrpcRequest(request: ApiRequest, { codec }: GrpcForm, readFrame: (frameBytesMax: number) => Promise<Uint8Array>): ApiRequest {
-  const encoding = request.headers["grpc-encoding"] ?? "identity";
-  if (encoding !== "identity" && encoding !== "gzip" && encoding !== "") throw unknownEncoding(encoding);
+  const coding = grpcEncodingOf(request);
   applyGrpcTimeout(request);
   return new AdaptedRequest(request, `application/${codec}`, async (sizeBytesMax) => {
     const { isCompressed, message } = readOneMessage(await readFrame(sizeBytesMax + FRAME_HEADER_BYTES));
     if (!isCompressed || message.length === 0) return message;
-    if (encoding !== "gzip") throw invalidFrame("the message is marked as compressed, and grpc-encoding names no compression: send grpc-encoding: gzip");
-    return inflateMessage(message, sizeBytesMax, request);
+    if (coding === undefined) throw encodingMissing();
+    return inflateMessage(message, coding, sizeBytesMax, request);
   });
 }
 
 /** The headers of the handler's reply, without those of Connect. */
 export function replyHeaders({ headers }: ApiReply, { contentType }: GrpcForm): Readonly<Record<string, string>> {
   const { "accept-encoding": _, ...own } = headers;
-  return { ...own, "content-type": contentType, "grpc-accept-encoding": TAKEN_ENCODINGS };
+  return { ...own, "content-type": contentType, "grpc-accept-encoding": GRPC_ENCODINGS_ACCEPTED };
 }
 
 export function statusHeaders(reply: ApiReply): Readonly<Record<string, string>> {
   const { code, message } = grpcStatusOf(reply);
   return { "grpc-status": String(code), "grpc-message": encodeGrpcMessage(message) };
 }
-
-const TAKEN_ENCODINGS = "gzip, identity";
 
 export const OK_STATUS: Readonly<Record<string, string>> = { "grpc-status": String(GRPC_OK) };
 
@@ -64,12 +61,4 @@ const OK_ENVELOPE = messageEnvelope({ after: new Uint8Array(0), trailers: OK_STA
 /** The frame of a reply's message, and what follows it. */
 export function messageEnvelope({ after, trailers }: Pick<Envelope, "after" | "trailers">): Envelope {
   return { before: (sizeBytes, isCompressed) => frameHeader(sizeBytes, isCompressed ? FLAG_COMPRESSED : 0), after, trailers };
-}
-
-function unknownEncoding(encoding: string): CodedError {
-  return new CodedError({
-    code: "GRPC_ENCODING_UNKNOWN",
-    kind: "unimplemented",
-    message: `grpc-encoding ${JSON.stringify(encoding.slice(0, 100))} is not supported: send gzip or identity`,
-  });
 }

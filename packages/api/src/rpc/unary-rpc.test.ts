@@ -1,8 +1,9 @@
-import { gunzipSync, gzipSync } from "node:zlib";
+import { deflateRawSync, deflateSync, gunzipSync, gzipSync } from "node:zlib";
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import { expect } from "chai";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi } from "../testing/open-api.ts";
+import { zstdFrame } from "../testing/zstd-frames.ts";
 import { WatchedHandler } from "../testing/watched-handler.ts";
 import { route } from "../ports/route.ts";
 import { messageHandler, unaryRpc } from "./unary-rpc.ts";
@@ -121,11 +122,26 @@ describe("a unary RPC", () => {
       expect((await webFrames(frame(gzipSync("hello"), 1))).trailers).to.match(/grpc-status: 3\r\n.*grpc-encoding names no compression/);
     });
 
+    it("zstd and deflate are taken as gzip is, within the same bound; what is torn is refused", async () => {
+      await open();
+      for (const [encoding, hello, bomb] of [
+        ["zstd", zstdFrame([Buffer.from("hello")]), zstdFrame(Array.from({ length: 2 }, () => ({ byte: 0, count: 100_000 })))],
+        ["deflate", deflateSync("hello"), deflateSync(Buffer.alloc(200_000))],
+        ["deflate", deflateRawSync("hello"), deflateRawSync(Buffer.alloc(200_000))],
+      ] as const) {
+        const headers = { "grpc-encoding": encoding };
+        expect((await webFrames(frame(hello, 1), headers)).message?.toString(), encoding).to.equal("proto:hello");
+        expect((await webFrames(frame("plain"), headers)).message?.toString(), encoding).to.equal("proto:plain");
+        expect((await webFrames(frame(bomb, 1), headers)).trailers, encoding).to.match(/grpc-status: 3\r\ngrpc-message: the body decompresses to more than 100000 bytes/);
+        expect((await webFrames(frame(hello.subarray(0, -3), 1), headers)).trailers, encoding).to.match(new RegExp(`grpc-status: 3\r\ngrpc-message: the body is not a complete ${encoding} stream`));
+      }
+    });
+
     it("an unknown compression is unimplemented, and the reply names those that are known", async () => {
       await open();
       const reply = await web(frame("x", 1), { "grpc-encoding": "snappy" });
-      expect(reply.headers.get("grpc-accept-encoding")).to.equal("gzip, identity");
-      expect(framesOf(Buffer.from(await reply.arrayBuffer())).trailers).to.match(/^grpc-status: 12\r\n/);
+      expect(reply.headers.get("grpc-accept-encoding")).to.equal("gzip, zstd, deflate, identity");
+      expect(framesOf(Buffer.from(await reply.arrayBuffer())).trailers).to.equal('grpc-status: 12\r\ngrpc-message: grpc-encoding "snappy" is not supported: send one of gzip, zstd, deflate, identity\r\n');
     });
 
     it("a long reply is compressed for a client that takes gzip", async () => {
@@ -203,6 +219,7 @@ describe("a unary RPC", () => {
       expect(await get({ encoding: "proto", base64: "1", message: Buffer.from("??>>~").toString("base64url") })).to.deep.equal([200, "proto:??>>~"]);
       expect(await get({ encoding: "proto", base64: "1", message: "Pz8+Pn4=" })).to.deep.equal([200, "proto:??>>~"]);
       expect(await get({ encoding: "json", base64: "1", compression: "gzip", message: gzipSync("{}").toString("base64url") })).to.deep.equal([200, "json:{}"]);
+      expect(await get({ encoding: "json", base64: "1", compression: "deflate", message: deflateSync("{}").toString("base64url") })).to.deep.equal([200, "json:{}"]);
       expect((await get({ encoding: "xml", message: "x" }))[0]).to.equal(415);
       for (const [parameters, status] of [
         [{ encoding: "json" }, 400],
