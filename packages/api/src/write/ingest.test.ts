@@ -331,6 +331,17 @@ describe("ingest", () => {
       expect(sink.arrived.map((arrived) => read(arrived)[0]!.labels).map(({ service_name, app_name }) => [service_name, app_name])).to.deep.equal([["mine", "app"], ["mine", "own"]]);
     });
 
+    it("a body of another format than the request says is 422, and the message names the format that it looks like", async () => {
+      const { post } = rig();
+      const recording = Buffer.from([0x46, 0x4c, 0x52, 0, 0, 2, 0, 0, 0xff, 0xff]);
+      const file = '{"$schema":"https://www.speedscope.app/file-format-schema.json"}';
+      for (const [query, body, format] of [["", recording, "jfr"], ["", file, "speedscope"], ["&format=lines", recording, "jfr"], ["&format=speedscope", "main;work 12\n", "folded"], ["&format=speedscope", recording, "jfr"]] as const) {
+        const reply = await post(`/ingest?name=a${query}`, body);
+        expect(reply.status, query).to.equal(422);
+        expect(errorOf(reply).message, query).to.contain(`format=${format}`);
+      }
+    });
+
     it("what cannot be read is 422, a suffix that is no profile type 400", async () => {
       const { post } = rig();
       for (const file of ["{}", "main;a 1", fileOf({ ...PROFILE, unit: "x" })]) expect((await post("/ingest?name=a&format=speedscope", file)).status, file).to.equal(422);

@@ -53,7 +53,7 @@ describe("format tree", () => {
   });
 
   it("counts become nanoseconds of the sample rate, exactly, and those beyond 64 bits are refused", () => {
-    const cpu: BodyFormat = { kind: "tree", form: { profile: profileOfAppName("", 100) } };
+    const cpu: BodyFormat = { kind: "tree", form: { profile: profileOfAppName(undefined, 100) } };
     const of = (value: bigint): Uint8Array => bytesOf({ name: "", children: [{ name: "a", value }] });
     expect(stacksOf(of(900_719_925_475n), cpu)[0]).deep.include({ type: "cpu:nanoseconds:cpu:nanoseconds:10000000", stacks: { a: 9_007_199_254_750_000_000n } });
     expect(codeOf(() => stacksOf(of(1n << 62n), cpu))).equal("PROFILE_MALFORMED");

@@ -2,6 +2,7 @@
  * The formats that a body may have, other than pprof. To add one: its reader, in a file of its own, and a line in each of the two lists
  * here. The API chooses the format and makes its form (api/src/write/ingest.ts).
  */
+import { namingOtherFormat } from "../pprof/other-format.ts";
 import type { OtlpForm } from "../otlp/otlp.ts";
 import type { FoldedText } from "../text/folded.ts";
 import { readFolded } from "./folded.ts";
@@ -51,5 +52,9 @@ export type BodyFormat = { readonly [Kind in keyof BodyForms]: { readonly kind: 
 /** Throws a refusal. */
 export function readFormat({ kind, form }: BodyFormat, body: Uint8Array, context: FormatContext): FormatBody {
   const read = READERS[kind] as FormatReader<unknown>; // the table pairs each kind with the reader of its form
-  return read(body, form, context);
+  try {
+    return read(body, form, context);
+  } catch (thrown) {
+    throw namingOtherFormat(thrown, body, kind === "scraped" ? "pprof" : kind);
+  }
 }

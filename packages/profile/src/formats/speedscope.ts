@@ -133,7 +133,7 @@ function unitOf({ name, unit }: SpeedscopeProfile, { app: appName, sampleRate }:
 /** Pyroscope counts hundredths of a unit of time. Only the period is told so. */
 const RATE_OF_TIME = 100;
 
-function unitUnfit(name: string, unit: string, suffix: string): Error {
+function unitUnfit(name: string, unit: string, suffix = ""): Error {
   return malformed(`profile ${shown(name)} is in ${unit}, and the name ends in .${suffix}, which counts something else: end it with the type that the profile has, or with none`);
 }
 

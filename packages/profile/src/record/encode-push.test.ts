@@ -352,6 +352,29 @@ describe("encodePush: labels", () => {
     expect(refused(ONE, { labels: labelled(N, S, "=c") })).equal("invalid_labels");
   });
 
+  // The values of the second were stored, and no query answered with them.
+  it("a sample type given twice is refused; the same type in two units is two", () => {
+    const two = [{ stack: ["main"], values: [1, 2] }];
+    expect(refused(profileOf(two, ["cpu:nanoseconds", "cpu:nanoseconds"]))).equal("malformed_profile");
+    expect(refused(profileOf(two, ["cpu:nanoseconds", "cpu:count"]))).equal("accepted");
+  });
+
+  it("bytes of another format are refused with the name of that format", () => {
+    const told = (bytes: Uint8Array): string => {
+      try {
+        push(bytes);
+        return "accepted";
+      } catch (error) {
+        return (error as CodedError).message;
+      }
+    };
+    expect(told(Buffer.from("FLR\0\0\u0002\0\0"))).contain("format=jfr");
+    expect(told(Buffer.from('{"exporter":"x","$schema":"https://www.speedscope.app/file-format-schema.json"}'))).contain("format=speedscope");
+    expect(told(Buffer.from("main;work 12\nmain 3\n"))).contain("format=folded");
+    for (const other of ["noise noise noise", "{}", "<html>404</html>"]) expect(told(Buffer.from(other))).not.contain("format=");
+    expect(told(ONE.subarray(0, -3)), "its own").not.contain("format=");
+  });
+
   // They were stored, and listed as a profile type of eight parts that every query refused.
   it("a colon in a profile's name, type or unit is refused: no query could name the profile type", () => {
     expect(refused(ONE, { labels: labelled("__name__=a:b", S) })).equal("invalid_labels");

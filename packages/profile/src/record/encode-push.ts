@@ -19,6 +19,7 @@ import { checkProfileSize, checkTime } from "../labels/limits.ts";
 import { normalize } from "./normalize.ts";
 import type { NormalizedTypes } from "./normalize.ts";
 import { columnTotal } from "../dataset/packed-row.ts";
+import { namingOtherFormat } from "../pprof/other-format.ts";
 import { PprofDecoder } from "../pprof/pprof-decode.ts";
 import type { PprofKernel } from "../pprof/pprof-kernel.ts";
 import { RECORD_VERSION } from "./record.ts";
@@ -79,7 +80,7 @@ export function encodePush(input: PushInput, use?: RecordUse): EncodedRecord[] {
     return encode(input, use);
   } catch (thrown) {
     if (!(thrown instanceof CodedError)) releaseScratch(); // a bug of ours: the memory may be half written
-    throw thrown;
+    throw namingOtherFormat(thrown, input.pprof, "pprof");
   } finally {
     if (input.pprof.length > SCRATCH_PUSH_BYTES_MAX) releaseScratch();
   }

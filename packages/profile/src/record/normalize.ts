@@ -54,6 +54,7 @@ export function normalize(
   }
   const periodType = { type: typeText(decoded, decoded.periodTypeType), unit: typeText(decoded, decoded.periodTypeUnit) };
   for (const { type, unit } of [...sampleTypes, periodType]) checkTypeParts(type, unit);
+  checkDistinct(sampleTypes);
   const collapsedNames = collapseGoTypeParameters(decoded);
   if (limits.repairsGoStacktraces) repairGoTruncated(decoded, sampleTypes, { spyName: labelValue(labels, "pyroscope_spy") ?? "", collapsedNames });
   resolveIds(decoded);
@@ -62,6 +63,15 @@ export function normalize(
   clearAddresses(decoded);
   putServiceVersion(decoded, labels);
   return { sampleTypes, periodType };
+}
+
+/** A query names a type, and would be answered with the values of one of two that are equal. */
+function checkDistinct(sampleTypes: readonly SampleType[]): void {
+  for (const [i, { type, unit }] of sampleTypes.entries()) {
+    if (sampleTypes.findIndex((other) => other.type === type && other.unit === unit) < i) {
+      throw malformed(`the profile has the sample type ${JSON.stringify(`${type}:${unit}`)} twice: send each type once`);
+    }
+  }
 }
 
 /** Queries name a profile type by its parts, separated by colons. One with a colon in a part would be stored and could not be asked for. */

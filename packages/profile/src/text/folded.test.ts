@@ -167,13 +167,13 @@ describe("folded stacks", () => {
     expect(pprof.sample.map(({ value }) => Number(value[0]))).deep.equal([30_000_000]);
     expect([BigInt(pprof.timeNanos), BigInt(pprof.durationNanos), Number(pprof.period)]).deep.equal([5_000_000_000n, 7n, 10_000_000]);
     // Counts of no clock have no period either: process_cpu:samples:count::
-    expect(profileOfAppName("", 0)).deep.include({ sampleType: { type: "samples", unit: "count" }, periodType: { type: "", unit: "" }, period: 0 });
+    expect(profileOfAppName(undefined, 0)).deep.include({ sampleType: { type: "samples", unit: "count" }, periodType: { type: "", unit: "" }, period: 0 });
     expect(profileOfAppName("seconds", 100)).deep.include({ name: "wall", sampleType: { type: "wall", unit: "nanoseconds" } });
   });
 
   it("the application's suffix names the type, and an unknown one is refused", () => {
     expect(splitAppName("shop.cart.cpu")).deep.equal({ service: "shop.cart", suffix: "cpu" });
-    expect(splitAppName("shop")).deep.equal({ service: "shop", suffix: "" });
+    expect(splitAppName("shop")).deep.equal({ service: "shop", suffix: undefined });
     const told = ["inuse_objects", "goroutines", "lock_duration", "mutex_count", "live", "exceptions", "bytes", "alloc_in_new_tlab_bytes"].map((suffix) => {
       const { name, sampleType } = profileOfAppName(suffix, 100);
       return `${name}:${sampleType.type}:${sampleType.unit}`;
@@ -188,6 +188,8 @@ describe("folded stacks", () => {
       "memory:samples:bytes",
       "memory:alloc_in_new_tlab_bytes:bytes",
     ]);
-    expect(() => profileOfAppName("service", 100)).throw(CodedError).with.property("code", "APP_SUFFIX_UNKNOWN");
+    for (const app of ["shop.service", "shop."]) {
+      expect(() => profileOfAppName(splitAppName(app).suffix, 100), app).throw(CodedError).with.property("code", "APP_SUFFIX_UNKNOWN");
+    }
   });
 });

@@ -181,15 +181,15 @@ const PROFILE_BY_SUFFIX: ReadonlyMap<string, readonly [string, string, string]> 
 ]);
 
 /** `shop.cart.cpu` is service `shop.cart`, suffix `cpu`; without a dot there is no suffix. */
-export function splitAppName(app: string): { readonly service: string; readonly suffix: string } {
+export function splitAppName(app: string): { readonly service: string; readonly suffix: string | undefined } {
   const dot = app.lastIndexOf(".");
-  return dot < 0 ? { service: app, suffix: "" } : { service: app.slice(0, dot), suffix: app.slice(dot + 1) };
+  return dot < 0 ? { service: app, suffix: undefined } : { service: app.slice(0, dot), suffix: app.slice(dot + 1) };
 }
 
 /** Throws `APP_SUFFIX_UNKNOWN`. `sampleRate` is in samples a second; 0: counts are kept as counts. */
-export function profileOfAppName(suffix: string, sampleRate: number): AppProfile {
+export function profileOfAppName(suffix: string | undefined, sampleRate: number): AppProfile {
   switch (suffix) {
-    case "":
+    case undefined:
     case "cpu":
     case "itimer":
       return timeProfile("process_cpu", "cpu", sampleRate);
