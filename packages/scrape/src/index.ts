@@ -1,3 +1,4 @@
+export { NothingStored } from "./loop/nothing-stored.ts";
 export type {
   AuthorizationSettings,
   DiscoveryConfig,
@@ -28,6 +29,6 @@ export type { DiscoveryFiles, DroppedTarget, Resolver, ScrapeTarget, TargetModul
 export { ScrapeLoop } from "./loop/scrape-loop.ts";
 export type { ScrapeLoopModules, TargetStatus } from "./loop/scrape-loop.ts";
 export { allHeld } from "./loop/target-holds.ts";
-export type { HoldOwner, TargetHold, TargetHolds } from "./loop/target-holds.ts";
+export type { HoldOwner, HoldWatch, TargetHold, TargetHolds } from "./loop/target-holds.ts";
 export { TargetOwners } from "./loop/target-owner.ts";
 export type { ScrapedAnswer, ScraperState, StoreAnswer } from "./loop/target-scraper.ts";

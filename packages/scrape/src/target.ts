@@ -47,6 +47,8 @@ export interface TargetSource {
   readonly targets: readonly ScrapeTarget[];
   /** At most `DROPPED_MAX` of each job; beyond that they are only counted. */
   readonly dropped: readonly DroppedTarget[];
+  /** All that are dropped, by job; of a job that drops none, nothing. */
+  readonly droppedCounts: Readonly<Record<string, number>>;
   /** Calls `listener` after `targets` was replaced. */
   onChange(listener: () => void): void;
   /** Takes over other jobs. What a job discovered stays while its configuration is the same. */

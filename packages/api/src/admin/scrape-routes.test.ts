@@ -27,6 +27,7 @@ describe("scrape routes", () => {
     shown = {
       active: [TARGET, { ...TARGET, url: "http://10.0.0.2:6060/debug/pprof/allocs", member: { name: "node-2", httpAddress: "node-2:4040", isSelf: false }, health: "unknown", lastError: "", lastScrapeMs: undefined, lastDurationMs: 0, nextScrapeMs: undefined }],
       dropped: [{ jobName: "app", discovered: [{ name: "__address__", value: "10.0.0.3:6060" }], reason: "relabel_configs[0] dropped it" }],
+      droppedCounts: { app: 2_500 },
     };
     api = await openApi({ more: scrapeRoutes({ targets: () => shown }) });
   });
@@ -53,7 +54,7 @@ describe("scrape routes", () => {
       profile: "memory",
     });
     expect(data.activeTargets[1]).include({ member: "node-2", health: "unknown", lastScrape: "0001-01-01T00:00:00Z", nextScrape: null });
-    expect([data.droppedTargets, data.droppedTargetCounts]).deep.equal([[{ discoveredLabels: { __address__: "10.0.0.3:6060" }, scrapePool: "app", reason: "relabel_configs[0] dropped it" }], { app: 1 }]);
+    expect([data.droppedTargets, data.droppedTargetCounts]).deep.equal([[{ discoveredLabels: { __address__: "10.0.0.3:6060" }, scrapePool: "app", reason: "relabel_configs[0] dropped it" }], { app: 2_500 }]);
   });
 
   it("state asks for one kind of targets", async () => {
@@ -67,9 +68,9 @@ describe("scrape routes", () => {
 
   it("/targets is a page: states, errors, who scrapes what, what was dropped and why; and no label can be markup", async () => {
     const html = await (await api.get("/targets")).text();
-    for (const text of ["this node scrapes 1 of them, of which 0 are up", "status 404", "http://node-2:4040/targets", "relabel_configs[0] dropped it", "0.25s"]) expect(html).include(text);
+    for (const text of ["this node scrapes 1 of them, of which 0 are up", "status 404", "http://node-2:4040/targets", "relabel_configs[0] dropped it", "Dropped: 2500", "0.25s"]) expect(html).include(text);
     expect(html).not.include("<b>shop");
-    shown = { active: [], dropped: [] };
+    shown = { active: [], dropped: [], droppedCounts: {} };
     expect(await (await api.get("/targets")).text()).include("Nothing is scraped");
   });
 });

@@ -18,13 +18,13 @@ export function scrapeRoutes(scraping: ScrapeAdmin): readonly Route[] {
 const STATES = ["active", "dropped", "any"];
 
 /** Prometheus' keys; `member`, `memberHttpAddress`, `nextScrape` and `profile` are more. */
-function targetsJson({ active, dropped }: ScrapedTargets, given: string | null): ApiReply {
+function targetsJson({ active, dropped, droppedCounts }: ScrapedTargets, given: string | null): ApiReply {
   const state = given ?? "any";
   if (!STATES.includes(state)) throw invalidArgument("STATE_UNKNOWN", `state ${JSON.stringify(state)} is not known: write ${STATES.join(", ")}, or leave it out for all`);
   const data = {
     activeTargets: state === "dropped" ? [] : active.map(activeJson),
     droppedTargets: state === "active" ? [] : dropped.map(({ jobName, discovered, reason }) => ({ discoveredLabels: labelsJson(discovered), scrapePool: jobName, reason })),
-    droppedTargetCounts: state === "active" ? {} : countsByJob(dropped),
+    droppedTargetCounts: state === "active" ? {} : droppedCounts,
   };
   return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ status: "success", data }) };
 }
@@ -65,16 +65,10 @@ function labelsJson(labels: Labels): Record<string, string> {
   return Object.fromEntries(labels.map(({ name, value }) => [name, value]));
 }
 
-function countsByJob(dropped: ScrapedTargets["dropped"]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { jobName } of dropped) counts[jobName] = (counts[jobName] ?? 0) + 1;
-  return counts;
-}
-
 /** Rows of a table. What is beyond is in the JSON. */
 const ROWS_MAX = 1_000;
 
-function targetsPage({ active, dropped }: ScrapedTargets): ApiReply {
+function targetsPage({ active, dropped, droppedCounts }: ScrapedTargets): ApiReply {
   const here = active.filter(({ member }) => member?.isSelf === true);
   const summary =
     active.length + dropped.length === 0
@@ -93,9 +87,10 @@ function targetsPage({ active, dropped }: ScrapedTargets): ApiReply {
     `<span class="bad">${escapeHtml(target.lastError)}</span>`,
   ]);
   const table = rows.length === 0 ? "" : htmlTable(["job", "profile", "URL", "state", "labels", "last scrape", "took", "next", "scraped by", "last error"], rows);
+  const droppedCount = Object.values(droppedCounts).reduce((sum, count) => sum + count, 0);
   const droppedRows = dropped.slice(0, ROWS_MAX).map(({ jobName, discovered, reason }) => [escapeHtml(jobName), escapeHtml(printLabels(discovered)), escapeHtml(reason)]);
-  const droppedTable = droppedRows.length === 0 ? "" : `<h2>Dropped</h2>${htmlTable(["job", "discovered labels", "because"], droppedRows)}`;
-  const more = active.length > ROWS_MAX || dropped.length > ROWS_MAX ? `<p>Tables have the first ${ROWS_MAX}; <a href="api/v1/targets">the JSON</a> has all.</p>` : "";
+  const droppedTable = droppedRows.length === 0 ? "" : `<h2>Dropped: ${droppedCount}</h2>${htmlTable(["job", "discovered labels", "because"], droppedRows)}`;
+  const more = active.length > ROWS_MAX || dropped.length > ROWS_MAX ? `<p>Tables have the first ${ROWS_MAX}; <a href="api/v1/targets">the JSON</a> has more.</p>` : "";
   return htmlPage("Targets", `${summary}${table}${droppedTable}${more}`, { refreshSeconds: 10 });
 }
 

@@ -8,7 +8,10 @@ export interface ScrapeAdmin {
 
 export interface ScrapedTargets {
   readonly active: readonly ScrapedTarget[];
+  /** Of a job that drops many, the first. */
   readonly dropped: readonly DroppedScrapeTarget[];
+  /** All of them, by job. */
+  readonly droppedCounts: Readonly<Record<string, number>>;
 }
 
 /** One profile of one program. */

@@ -17,7 +17,7 @@ describe("frames between members", () => {
     expect(toHex(encodeMore(true, 7, BYTES, 1))).to.equal("2301070000000203");
     expect(toHex(encodeMore(false, 7, BYTES, 2))).to.equal("23000700000003");
     expect(toHex(encodeCancel(7))).to.equal("240007000000");
-    expect(METHODS).to.deep.equal(["append", "status", "digest", "identities", "scan", "release-pin", "sealed", "announce", "arrival", "flush", "health", "usage", "progress", "scrape"]);
+    expect(METHODS).to.deep.equal(["append", "status", "digest", "identities", "scan", "release-pin", "sealed", "announce", "arrival", "flush", "health", "usage", "progress", "scrape", "scrape-confirm"]);
     expect(toHex(encodeError(ERROR))).to.equal(
       "0409484541445f46554c4c1474686520686561642069732066756c6c3a20c3a4030973697a6542797465730100000000000029400674656e616e740001610669734c6173740201",
     );

@@ -25,7 +25,7 @@ import { ByteReader, ByteWriter, CodedError, CorruptionError, type ErrorKind } f
 export const PART_BYTES: number = 256 * 1024;
 
 /** Their index is their number on the wire: append only. */
-export const METHODS = ["append", "status", "digest", "identities", "scan", "release-pin", "sealed", "announce", "arrival", "flush", "health", "usage", "progress", "scrape"] as const;
+export const METHODS = ["append", "status", "digest", "identities", "scan", "release-pin", "sealed", "announce", "arrival", "flush", "health", "usage", "progress", "scrape", "scrape-confirm"] as const;
 export type PeerMethod = (typeof METHODS)[number];
 
 const KIND = { message: 0x10, ping: 0x11, pong: 0x12, request: 0x20, reply: 0x21, error: 0x22, more: 0x23, cancel: 0x24 } as const;

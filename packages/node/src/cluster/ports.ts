@@ -45,8 +45,9 @@ export interface Cluster {
  * usage        what a node takes of each tenant, for limits that hold for the cluster
  * progress     the number of a store's last commit
  * scrape       holds on targets to scrape
+ * scrape-confirm   whether what was granted of them is unbroken
  */
-export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage" | "progress" | "scrape";
+export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage" | "progress" | "scrape" | "scrape-confirm";
 
 export interface PeerRequestOptions {
   readonly timeoutMs: number;

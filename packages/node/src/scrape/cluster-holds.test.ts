@@ -1,7 +1,8 @@
 import { expect } from "chai";
-import { seededRandom, silentLogger } from "@pyromesh/base";
+import { CodedError, seededRandom, silentLogger } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
-import { ManualClock } from "@pyromesh/base/testing";
+import { ManualClock, SuspendableClock } from "@pyromesh/base/testing";
+import type { HoldWatch } from "@pyromesh/scrape";
 import { FakeClusterWorld } from "../testing/fake-cluster.ts";
 import { ClusterHolds } from "./cluster-holds.ts";
 import { GRANT_MS, HOLD_MS } from "./hold-grants.ts";
@@ -12,17 +13,22 @@ class World {
   readonly clock = new ManualClock();
   readonly cluster: FakeClusterWorld;
   readonly holds = new Map<string, ClusterHolds>();
+  /** Of each member's machine. */
+  readonly clocks = new Map<string, SuspendableClock>();
   #startCount = 0;
 
   constructor(readonly names: readonly string[] = ["a", "b", "c"]) {
     this.cluster = new FakeClusterWorld(names, { clock: this.clock });
-    for (const name of names) this.startMember(name);
+    for (const name of names) {
+      this.clocks.set(name, new SuspendableClock(this.clock));
+      this.startMember(name);
+    }
   }
 
   /** Also again, after a crash: it knows nothing of before. */
   startMember(name: string): void {
     this.cluster.updateMember(name, { bootId: `process ${++this.#startCount}` });
-    const holds = new ClusterHolds({ cluster: this.cluster.of(name), clock: this.clock, logger: silentLogger });
+    const holds = new ClusterHolds({ cluster: this.cluster.of(name), clock: this.clocks.get(name)!, logger: silentLogger });
     this.holds.set(name, holds);
     holds.want(KEYS);
   }
@@ -40,6 +46,16 @@ class World {
     this.startMember(name);
   }
 
+  /** Its clocks stand still with it. Returns what wakes it. */
+  suspend(name: string): () => void {
+    this.clocks.get(name)!.suspend();
+    this.cluster.stop(name);
+    return () => {
+      this.clocks.get(name)!.wake();
+      this.cluster.resume(name);
+    };
+  }
+
   /** Other members, or one of them, see it so. */
   see(name: string, state: "active" | "dead"): void {
     this.cluster.updateMember(name, { state });
@@ -53,8 +69,9 @@ class World {
     }
   }
 
+  /** Those that run. */
   holdersOf(key: string): string[] {
-    return [...this.holds].filter(([, holds]) => holds.holdOf(key) !== undefined).map(([name]) => name);
+    return [...this.holds].filter(([name, holds]) => !this.clocks.get(name)!.isSuspended && holds.holdOf(key) !== undefined).map(([name]) => name);
   }
 
   check(): void {
@@ -207,6 +224,115 @@ describe("cluster holds", () => {
     });
   }
 
+  /** Whether the hold was unbroken, while time goes on. */
+  async function confirmed(world: World, watch: HoldWatch, limitMs = 20_000): Promise<boolean> {
+    let answer: boolean | undefined;
+    void watch.wasUnbroken(new AbortController().signal).then((isUnbroken) => (answer = isUnbroken));
+    for (let passedMs = 0; answer === undefined && passedMs < limitMs; passedMs += 50) await world.pass(50);
+    return answer!;
+  }
+
+  /** The one of a's targets, and who takes it over. */
+  function ofA(world: World): { readonly key: string; readonly heir: ClusterHolds } {
+    const key = KEYS.find((each) => world.holdersOf(each)[0] === "a")!;
+    for (const name of ["b", "c"]) world.cluster.of(name).updateMember("a", { state: "dead" });
+    return { key, heir: world.holds.get(world.holds.get("b")!.ownerOf(key)!.name)! };
+  }
+
+  it("a hold is unbroken for who goes on asking, also while a member that granted it is started again", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const key = KEYS.find((each) => world.holdersOf(each)[0] === "a")!;
+    const watch = world.holds.get("a")!.watch(key)!;
+    expect(await confirmed(world, watch)).equal(true);
+    world.restart("b");
+    await world.pass(60_000);
+    expect(await confirmed(world, watch)).equal(true);
+  });
+
+  it("who was suspended with its clock, and wakes when another has scraped its target, may not store what it asks then", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const holds = world.holds.get("a")!;
+    const { key, heir } = ofA(world);
+    const [hold, watch] = [holds.holdOf(key), holds.watch(key)!];
+    const wake = world.suspend("a");
+    await world.pass(600_000);
+    expect(heir.holdOf(key)).not.equal(undefined);
+    wake();
+    world.check = () => {}; // it believes so for a moment
+    expect(holds.holdOf(key), "by its own clock nothing has happened").equal(hold);
+    expect(await confirmed(world, watch)).equal(false);
+    expect(holds.holdOf(key)).not.equal(hold);
+  });
+
+  it("nor where the other has given the target up again, and it is granted what it asks for", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const holds = world.holds.get("a")!;
+    const { key, heir } = ofA(world);
+    const watch = holds.watch(key)!;
+    const wake = world.suspend("a");
+    await world.pass(60_000);
+    for (const name of ["b", "c"]) world.cluster.of(name).updateMember("a", { state: "active" });
+    await world.pass(30_000);
+    expect(heir.holdOf(key)).equal(undefined);
+    wake();
+    await world.pass(1_000);
+    expect(await confirmed(world, watch)).equal(false);
+    await world.pass(5_000);
+    expect(await confirmed(world, holds.watch(key)!), "what it asks from now on counts").equal(true);
+  });
+
+  it("and where nobody took the target over meanwhile, nothing is lost", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const key = KEYS.find((each) => world.holdersOf(each)[0] === "a")!;
+    const watch = world.holds.get("a")!.watch(key)!;
+    const wake = world.suspend("a");
+    await world.pass(60_000);
+    wake();
+    expect(await confirmed(world, watch)).equal(true);
+  });
+
+  it("while too few answer it waits, for as long as the hold lasts", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const key = KEYS.find((each) => world.holdersOf(each)[0] === "a")!;
+    const watch = (): HoldWatch => world.holds.get("a")!.watch(key)!;
+    for (const other of ["b", "c"]) world.cluster.cut("a", other);
+    const before = watch();
+    let answer: boolean | undefined;
+    void before.wasUnbroken(new AbortController().signal).then((isUnbroken) => (answer = isUnbroken));
+    await world.pass(5_000);
+    expect(answer).equal(undefined);
+    world.cluster.heal();
+    await world.pass(1_000);
+    expect(answer).equal(true);
+    for (const other of ["b", "c"]) world.cluster.cut("a", other);
+    expect(await confirmed(world, watch())).equal(false);
+  });
+
+  it("a member of a build from before the question is believed for as long as the hold lasts", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    world.cluster.onRequest = (_, __, method) => (method === "scrape-confirm" ? Promise.reject(new CodedError({ code: "PEER_METHOD_UNKNOWN", kind: "unimplemented", message: "unknown" })) : undefined);
+    const key = KEYS.find((each) => world.holdersOf(each)[0] === "a")!;
+    expect(await confirmed(world, world.holds.get("a")!.watch(key)!)).equal(true);
+  });
+
+  it("many questions go together", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const holds = world.holds.get("a")!;
+    const own = KEYS.filter((key) => world.holdersOf(key)[0] === "a");
+    world.cluster.requests.length = 0;
+    const answers = Promise.all(own.map((key) => holds.watch(key)!.wasUnbroken(new AbortController().signal)));
+    await world.pass(250);
+    expect(await answers).deep.equal(own.map(() => true));
+    expect([own.length > 1, world.cluster.requests.filter(({ method }) => method === "scrape-confirm").map(({ to }) => to)]).deep.equal([true, ["b", "c"]]);
+  });
+
   it("never two at once, whatever is cut, slow, overtaken, crashed or seen otherwise; and in the end one", async () => {
     for (let seed = 1; seed <= 6; seed++) {
       const random = seededRandom(seed);
@@ -245,7 +371,89 @@ describe("cluster holds", () => {
       for (const key of KEYS) expect(world.holdersOf(key).length, `seed ${seed}, ${key}`).equal(1);
     }
   }).timeout(60_000);
+
+  it("what two members may store of a target never overlaps, whatever is suspended besides, its clock with it", async () => {
+    let storedCount = 0;
+    let droppedCount = 0;
+    for (let seed = 1; seed <= 8; seed++) {
+      const random = seededRandom(seed);
+      const world = new World(["a", "b", "c", "d", "e"].slice(0, 3 + (seed % 3)));
+      world.check = () => {}; // who wakes believes in its hold for a moment
+      const scrapes = new Scrapes(world, random);
+      let answerDelayMs = 0;
+      world.cluster.onAnswer = () => (answerDelayMs === 0 ? undefined : world.clock.sleep(random.float() * answerDelayMs));
+      const wakers = new Map<string, () => void>();
+      await world.pass(15_000);
+      for (let step = 0; step < 80; step++) {
+        answerDelayMs = random.float() < 0.3 ? 3_000 : 0;
+        const name = world.names[Math.floor(random.float() * world.names.length)]!;
+        if (wakers.has(name)) {
+          wakers.get(name)!();
+          wakers.delete(name);
+        } else if (random.float() < 0.5 && world.holds.has(name)) {
+          wakers.set(name, world.suspend(name));
+          // Some take it for dead, and some of those see it alive again while it sleeps.
+          for (const other of world.names) if (other !== name && random.float() < 0.8) world.cluster.of(other).updateMember(name, { state: "dead" });
+        } else if (wakers.size === 0) {
+          settle(world);
+          disturb(world, random);
+        } else for (const other of world.names) if (random.float() < 0.5) world.cluster.of(other).updateMember(name, { state: "active" });
+        for (let passedMs = 0; passedMs < 12_000 * random.float(); passedMs += 250) {
+          await world.pass(250);
+          scrapes.step();
+        }
+      }
+      for (const wake of wakers.values()) wake();
+      await world.pass(10_000);
+      scrapes.check(`seed ${seed}`);
+      storedCount += scrapes.stored.length;
+      droppedCount += scrapes.droppedCount;
+    }
+    expect(storedCount, "and some stored").greaterThan(500);
+    expect(droppedCount, "some must be dropped, or nothing was tried").greaterThan(50);
+  }).timeout(120_000);
 });
+
+/** Members that scrape what they hold, for random times: what they may store, and when it was measured. */
+class Scrapes {
+  readonly stored: { readonly key: string; readonly name: string; readonly fromMs: number; readonly toMs: number }[] = [];
+  droppedCount = 0;
+  readonly #underWay = new Map<string, { readonly holds: ClusterHolds; readonly watch: HoldWatch; readonly fromMs: number; readonly dueMs: number }>();
+
+  constructor(
+    readonly world: World,
+    readonly random: Random,
+  ) {}
+
+  step(): void {
+    const nowMs = this.world.clock.monotonicMs();
+    for (const [name, holds] of this.world.holds) {
+      if (this.world.clocks.get(name)!.isSuspended) continue;
+      for (const key of KEYS) {
+        const id = `${name} ${key}`;
+        const scrape = this.#underWay.get(id);
+        if (scrape === undefined || scrape.holds !== holds) {
+          const watch = holds.watch(key);
+          if (watch === undefined || this.random.float() < 0.3) this.#underWay.delete(id);
+          else this.#underWay.set(id, { holds, watch, fromMs: nowMs, dueMs: nowMs + this.random.float() ** 2 * 20_000 });
+        } else if (nowMs >= scrape.dueMs) {
+          this.#underWay.delete(id);
+          void scrape.watch.wasUnbroken(new AbortController().signal).then((isUnbroken) => {
+            if (isUnbroken) this.stored.push({ key, name, fromMs: scrape.fromMs, toMs: nowMs });
+            else this.droppedCount++;
+          });
+        }
+      }
+    }
+  }
+
+  check(history: string): void {
+    for (const one of this.stored) {
+      const other = this.stored.find(({ key, name, fromMs, toMs }) => key === one.key && name !== one.name && fromMs < one.toMs && one.fromMs < toMs);
+      expect(other, `${history}: ${JSON.stringify(one)} and ${JSON.stringify(other)}`).equal(undefined);
+    }
+  }
+}
 
 /** All run, reach each other, and want all. */
 function settle(world: World): void {

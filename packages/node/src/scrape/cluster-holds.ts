@@ -11,7 +11,8 @@
  *   - a target that this node does not want any more is not held any more at once, before anybody is told;
  *   - who grants follows the newest request of a store: of its process that this node knows now, the one with the highest serial. A link may be replaced, and
  *     what was sent on it be read after what was sent later;
- *   - an answer counts for targets that were wanted without a break since its request was sent. Who was told that one is free may have granted it to another.
+ *   - an answer counts for targets that were wanted without a break since its request was sent. Who was told that one is free may have granted it to another;
+ *   - what was asked under a hold is stored only once the others have said that it was unbroken (hold-confirms.ts): the clock by which it lasts may have stood still.
  *
  * Bounds: HOLDS_MAX targets. One round at a time, a request a member, ended after ROUND_MS.
  */
@@ -19,14 +20,18 @@ import { messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
 import type { Member, StoreId } from "@pyromesh/ring";
 import { TargetOwners } from "@pyromesh/scrape";
-import type { HoldOwner, TargetHold, TargetHolds } from "@pyromesh/scrape";
+import type { HoldOwner, HoldWatch, TargetHold, TargetHolds } from "@pyromesh/scrape";
 import { decodeHoldAnswer, decodeHoldRequest, encodeHoldAnswer, encodeHoldRequest, HOLDS_MAX, targetNumberOf } from "../cluster/hold-message.ts";
 import type { HoldAnswer, HoldRequest, TargetNumber } from "../cluster/hold-message.ts";
 import type { Cluster } from "../cluster/ports.ts";
+import { HoldConfirms } from "./hold-confirms.ts";
+import type { Granted } from "./hold-confirms.ts";
 import { HOLD_MS, HoldGrants } from "./hold-grants.ts";
 
 /** So a hold outlasts two rounds that were lost. */
 const ROUND_MS = HOLD_MS / 4;
+/** Until members are asked again whether a hold is unbroken, where too few have answered. */
+const CONFIRM_AGAIN_MS = 500;
 
 export interface ClusterHoldsModules {
   readonly cluster: Cluster;
@@ -37,12 +42,14 @@ export interface ClusterHoldsModules {
 /** A target that this node wants. Another object when it is wanted anew. */
 interface Wanted {
   readonly number: TargetNumber;
-  hold: { readonly sinceMs: number; untilMs: number } | undefined;
+  /** `granted`: by a majority, in the last round that had one. */
+  hold: { readonly sinceMs: number; untilMs: number; granted: Granted } | undefined;
 }
 
 export class ClusterHolds implements TargetHolds {
   readonly #modules: ClusterHoldsModules;
   readonly #grants: HoldGrants;
+  readonly #confirms: HoldConfirms;
   readonly #listeners = new Set<() => void>();
   /** All targets, whoever owns them. */
   #keys: readonly string[] = [];
@@ -65,7 +72,9 @@ export class ClusterHolds implements TargetHolds {
     const { cluster, clock } = modules;
     this.#modules = modules;
     this.#grants = new HoldGrants(clock.monotonicMs());
+    this.#confirms = new HoldConfirms({ ...modules, own: (serial, targets) => this.#grants.isUnbroken({ ...cluster.view.self, serial }, targets) });
     cluster.peers.handle("scrape", (from, body) => Promise.resolve(encodeHoldAnswer(this.#answer(from, decodeHoldRequest(body)))));
+    cluster.peers.handle("scrape-confirm", (from, body) => Promise.resolve(encodeHoldAnswer(this.#confirm(from, decodeHoldRequest(body)))));
     this.#endListening = cluster.onChange(() => this.#onView());
     this.#onView();
   }
@@ -99,6 +108,24 @@ export class ClusterHolds implements TargetHolds {
   holdOf(key: string): TargetHold | undefined {
     const hold = this.#wanted.get(key)?.hold;
     return hold !== undefined && this.#modules.clock.monotonicMs() < hold.untilMs ? hold : undefined;
+  }
+
+  watch(key: string): HoldWatch | undefined {
+    const wanted = this.#wanted.get(key);
+    if (wanted?.hold === undefined || this.holdOf(key) === undefined) return undefined;
+    const { granted } = wanted.hold;
+    return { wasUnbroken: (signal) => this.#wasUnbroken(key, wanted, granted, signal) };
+  }
+
+  async #wasUnbroken(key: string, wanted: Wanted, granted: Granted, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      const confirmed = await this.#confirms.ask(wanted.number, granted);
+      if (this.#wanted.get(key) !== wanted) return false;
+      if (confirmed === "yes") return true;
+      if (confirmed === "no") wanted.hold = undefined; // the next round begins another one
+      if (this.holdOf(key) === undefined) return false;
+      await this.#modules.clock.sleep(CONFIRM_AGAIN_MS, signal);
+    }
   }
 
   ownerOf(key: string): HoldOwner | undefined {
@@ -135,6 +162,11 @@ export class ClusterHolds implements TargetHolds {
     return { storeId: self.storeId, digest, granted: mayGrant ? this.#grants.grant({ storeId, bootId, serial }, targets, clock.monotonicMs()) : targets.map(() => false) };
   }
 
+  #confirm({ storeId, bootId }: Pick<Member, "storeId" | "bootId">, { serial, targets }: HoldRequest): HoldAnswer {
+    const { digest, self } = this.#modules.cluster.view;
+    return { storeId: self.storeId, digest, granted: this.#grants.isUnbroken({ storeId, bootId, serial }, targets) };
+  }
+
   // --- as one who holds ---------------------------------------------------------------------------------------------
 
   #startRound(): void {
@@ -160,7 +192,7 @@ export class ClusterHolds implements TargetHolds {
     const { members, self } = cluster.view;
     const take = ({ storeId, granted: bits }: HoldAnswer): void => {
       granted.push([storeId, bits]);
-      this.#hold(asked, granted, sentMs);
+      this.#hold(asked, granted, { serial: request.serial, sentMs });
     };
     take(this.#answer(self, request));
     const body = encodeHoldRequest(request);
@@ -179,21 +211,25 @@ export class ClusterHolds implements TargetHolds {
   }
 
   /** `granted`: of each store that answered, by target. */
-  #hold(asked: readonly (readonly [string, Wanted])[], granted: readonly (readonly [StoreId, readonly boolean[]])[], sentMs: number): void {
+  #hold(asked: readonly (readonly [string, Wanted])[], granted: readonly (readonly [StoreId, readonly boolean[]])[], { serial, sentMs }: { readonly serial: number; readonly sentMs: number }): void {
     const { clock, cluster } = this.#modules;
     // Targets are mostly granted by the same stores.
-    const known = new Map<string, boolean>();
+    const known = new Map<string, Granted | undefined>();
     for (const [index, [key, wanted]] of asked.entries()) {
       if (this.#wanted.get(key) !== wanted) continue;
       const stores = granted.filter(([, bits]) => bits[index] === true).map(([storeId]) => storeId);
       const group = stores.join();
-      let isHeld = known.get(group);
-      if (isHeld === undefined) known.set(group, (isHeld = cluster.isMajority(new Set(stores))));
-      if (!isHeld) continue;
+      if (!known.has(group)) known.set(group, cluster.isMajority(new Set(stores)) ? { serial, stores } : undefined);
+      const byMajority = known.get(group);
+      if (byMajority === undefined) continue;
       const untilMs = sentMs + HOLD_MS;
       const nowMs = clock.monotonicMs();
-      if (wanted.hold !== undefined && nowMs < wanted.hold.untilMs) wanted.hold.untilMs = Math.max(wanted.hold.untilMs, untilMs);
-      else if (nowMs < untilMs) wanted.hold = { sinceMs: nowMs, untilMs };
+      if (wanted.hold === undefined || nowMs >= wanted.hold.untilMs) {
+        if (nowMs < untilMs) wanted.hold = { sinceMs: nowMs, untilMs, granted: byMajority };
+      } else if (serial >= wanted.hold.granted.serial) {
+        wanted.hold.untilMs = Math.max(wanted.hold.untilMs, untilMs);
+        wanted.hold.granted = byMajority;
+      }
     }
   }
 }

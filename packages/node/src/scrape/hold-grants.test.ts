@@ -36,6 +36,22 @@ describe("hold grants", () => {
     expect(grants.grant(by(B), [1n, 2n], 2)).deep.equal([true, true]);
   });
 
+  it("a grant is unbroken since the request that began it, until another has the target or the store has given it back", () => {
+    const grants = started();
+    const asked = by(A);
+    grants.grant(asked, [1n, 2n], 0);
+    const unbroken = (targets: readonly bigint[], serial = asked.serial, bootId = "1"): boolean[] => grants.isUnbroken({ storeId: A, bootId, serial }, targets);
+    expect(unbroken([1n, 2n, 3n])).deep.equal([true, true, false]);
+    expect([unbroken([1n], asked.serial - 1), unbroken([1n], asked.serial, "2")], "not since before, nor of another process").deep.equal([[false], [false]]);
+    expect(unbroken([1n]), "also where it has ended and nobody came").deep.equal([true]);
+    grants.grant(by(A), [1n], 3 * GRANT_MS);
+    expect(unbroken([1n, 2n])).deep.equal([true, false]);
+    grants.grant(by(B), [1n], 5 * GRANT_MS);
+    const again = by(A);
+    expect(grants.grant(again, [1n], 7 * GRANT_MS)).deep.equal([true]);
+    expect([unbroken([1n]), unbroken([1n], again.serial)]).deep.equal([[false], [true]]);
+  });
+
   it("a store gives back only what is its own", () => {
     const grants = started();
     grants.grant(by(A), [1n], 0);

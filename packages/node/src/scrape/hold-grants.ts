@@ -31,6 +31,9 @@ interface Asked extends Asking {
 
 interface Grant {
   readonly storeId: StoreId;
+  readonly bootId: string;
+  /** Of the request since which nobody else has had the target, nor has the store given it back. */
+  readonly sinceSerial: number;
   readonly untilMs: number;
 }
 
@@ -52,16 +55,25 @@ export class HoldGrants {
     else if (newest.bootId === bootId && newest.serial >= serial) return wanted.map(() => false);
     else this.#free(newest, new Set(wanted));
     const mayGrant = nowMs - this.#startedMs >= GRANT_MS;
-    const isGranted = wanted.map((target) => mayGrant && this.#grant(storeId, target, nowMs));
+    const isGranted = wanted.map((target) => mayGrant && this.#grant({ storeId, bootId, serial }, target, nowMs));
     this.#newest.set(storeId, { storeId, bootId, serial, atMs: nowMs, granted: new Set(wanted.filter((_, index) => isGranted[index])) });
     return isGranted;
   }
 
-  #grant(storeId: StoreId, target: TargetNumber, nowMs: number): boolean {
+  /** Whether what the process was granted by that request, or an earlier one, is its own until now: also where its time is over and nobody else has come. */
+  isUnbroken({ storeId, bootId, serial }: Asking, targets: readonly TargetNumber[]): boolean[] {
+    return targets.map((target) => {
+      const grant = this.#grants.get(target);
+      return grant !== undefined && grant.storeId === storeId && grant.bootId === bootId && grant.sinceSerial <= serial;
+    });
+  }
+
+  #grant({ storeId, bootId, serial }: Asking, target: TargetNumber, nowMs: number): boolean {
     const known = this.#grants.get(target);
     if (known === undefined && this.#grants.size >= GRANTS_MAX) this.#dropEnded(nowMs);
     if (known === undefined ? this.#grants.size >= GRANTS_MAX : known.storeId !== storeId && known.untilMs > nowMs) return false;
-    this.#grants.set(target, { storeId, untilMs: nowMs + GRANT_MS });
+    const isSame = known?.storeId === storeId && known.bootId === bootId;
+    this.#grants.set(target, { storeId, bootId, sinceSerial: isSame ? known.sinceSerial : serial, untilMs: nowMs + GRANT_MS });
     return true;
   }
 

@@ -50,7 +50,8 @@ export class Scraping implements ScrapeAdmin {
   }
 
   targets(): ScrapedTargets {
-    return { active: this.#loop?.targets().map(shown) ?? [], dropped: this.#loop?.dropped ?? [] };
+    const { dropped = [], droppedCounts = {} } = this.#loop?.dropped ?? {};
+    return { active: this.#loop?.targets().map(shown) ?? [], dropped, droppedCounts };
   }
 }
 

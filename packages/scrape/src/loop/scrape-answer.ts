@@ -8,8 +8,8 @@ export interface AnswerMemory {
   /** False: there is no room for them. */
   take(sizeBytes: number): boolean;
   give(sizeBytes: number): void;
-  /** There is room for so many more of those that are kept. */
-  mayKeep(addedBytes: number): boolean;
+  /** So many more are kept, or fewer where it is negative. False: there is no room for them, and it is as before. */
+  keep(addedBytes: number): boolean;
 }
 
 /** Rejects with SCRAPE_FAILED, which says what the program answered, with SCRAPE_BODY_TOO_LARGE or SCRAPE_NO_MEMORY, with what `fetch` rejects with, or with the signal's reason. */

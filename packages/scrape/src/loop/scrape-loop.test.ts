@@ -4,7 +4,7 @@ import { ManualClock } from "@pyromesh/base/testing";
 import { scrapeConfigs } from "../config/read-scrape-configs.ts";
 import type { ScrapeTarget, TargetSource } from "../target.ts";
 import { ScrapeLoop } from "./scrape-loop.ts";
-import type { HoldOwner, TargetHold, TargetHolds } from "./target-holds.ts";
+import type { HoldOwner, HoldWatch, TargetHold, TargetHolds } from "./target-holds.ts";
 
 const [JOB] = scrapeConfigs([{ job_name: "app", static_configs: [{ targets: ["a:1"] }] }]);
 
@@ -20,6 +20,7 @@ class World implements TargetSource, TargetHolds {
   readonly stored: string[] = [];
   targets: readonly ScrapeTarget[] = ["a", "b", "c"].map(targetOf);
   readonly dropped = [];
+  readonly droppedCounts = {};
   own = new Set(["a", "b", "c"]);
   wanted: readonly string[] = [];
   readonly #listeners: (() => void)[] = [];
@@ -62,6 +63,9 @@ class World implements TargetSource, TargetHolds {
   holdOf(key: string): TargetHold | undefined {
     return this.own.has(key) ? this.#hold : undefined;
   }
+  watch(): HoldWatch {
+    return { wasUnbroken: () => Promise.resolve(true) };
+  }
   ownerOf(key: string): HoldOwner {
     const isSelf = this.own.has(key);
     return { name: isSelf ? "self" : "other", isSelf, httpAddress: "" };
@@ -99,6 +103,20 @@ describe("scrape loop", () => {
     expect(world.wanted).deep.equal(["b", "c", "d"]);
     expect(world.loop.targets()[0]!.state!.nextScrapeMs).equal(before);
     expect(await world.interval()).deep.equal(["b", "c", "d"]);
+  });
+
+  it("what is kept of all answers is counted once, and given back with the targets", async () => {
+    const world = new World();
+    world.targets = ["a", "b", "c"].map((name) => ({ ...targetOf(name), profile: { ...targetOf(name).profile, isCumulative: true } }));
+    await world.loop.start();
+    await world.interval();
+    await world.interval();
+    expect(await world.metrics.text()).include("pyromesh_scrape_kept_bytes 3\n");
+    world.own.delete("b");
+    world.changed();
+    expect(await world.metrics.text()).include("pyromesh_scrape_kept_bytes 2\n");
+    world.loop.stop();
+    expect(await world.metrics.text()).include("pyromesh_scrape_kept_bytes 0\n");
   });
 
   it("a target that becomes another member's is asked no more here, and its state is that member's", async () => {

@@ -9,7 +9,7 @@
 import { messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics } from "@pyromesh/base";
 import type { HttpFetch } from "../http/http-get.ts";
-import type { DroppedTarget, ScrapeTarget, TargetSource } from "../target.ts";
+import type { ScrapeTarget, TargetSource } from "../target.ts";
 import { ScrapeMetrics } from "./scrape-metrics.ts";
 import type { TargetCount } from "./scrape-metrics.ts";
 import type { HoldOwner, TargetHolds } from "./target-holds.ts";
@@ -46,6 +46,8 @@ export class ScrapeLoop {
   readonly #turns = new Turnstile(REQUESTS_AT_ONCE_MAX);
   readonly #scrapers = new Map<string, TargetScraper>();
   #answerBytes = 0;
+  /** Of all scrapers: each says what it adds and gives back. */
+  #keptBytes = 0;
   #isStarted = false;
 
   constructor(modules: ScrapeLoopModules) {
@@ -79,8 +81,8 @@ export class ScrapeLoop {
     return source.targets.map((target) => ({ target, owner: holds.ownerOf(target.key), state: this.#scrapers.get(target.key)?.state }));
   }
 
-  get dropped(): readonly DroppedTarget[] {
-    return this.#modules.source.dropped;
+  get dropped(): Pick<TargetSource, "dropped" | "droppedCounts"> {
+    return this.#modules.source;
   }
 
   #refresh(): void {
@@ -94,7 +96,7 @@ export class ScrapeLoop {
     }
     // Before any hold is asked for: what was stopped stores nothing any more.
     holds.want(source.targets.map(({ key }) => key));
-    const memory = { take: (sizeBytes: number) => this.#take(sizeBytes), give: (sizeBytes: number) => void (this.#answerBytes -= sizeBytes), mayKeep: (addedBytes: number) => this.#keptBytes + addedBytes <= KEPT_BYTES_MAX };
+    const memory = { take: (sizeBytes: number) => this.#take(sizeBytes), give: (sizeBytes: number) => void (this.#answerBytes -= sizeBytes), keep: (addedBytes: number) => this.#keep(addedBytes) };
     for (const [key, target] of own) {
       if (!this.#scrapers.has(key)) this.#scrapers.set(key, new TargetScraper(target, { ...this.#modules, memory, turns: this.#turns, metrics: this.#metrics }));
     }
@@ -106,10 +108,10 @@ export class ScrapeLoop {
     return true;
   }
 
-  get #keptBytes(): number {
-    let keptBytes = 0;
-    for (const scraper of this.#scrapers.values()) keptBytes += scraper.keptBytes;
-    return keptBytes;
+  #keep(addedBytes: number): boolean {
+    if (addedBytes > 0 && this.#keptBytes + addedBytes > KEPT_BYTES_MAX) return false;
+    this.#keptBytes += addedBytes;
+    return true;
   }
 
   #counts(): readonly TargetCount[] {

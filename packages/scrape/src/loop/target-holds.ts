@@ -10,6 +10,8 @@ export interface TargetHolds {
   want(keys: readonly string[]): void;
   /** The same object for as long as the hold is unbroken. Undefined: this node has none now, or no more. Ask it again after each wait. */
   holdOf(key: string): TargetHold | undefined;
+  /** Asked before a program is. Undefined: there is no hold. */
+  watch(key: string): HoldWatch | undefined;
   /** The member that is to scrape the target, as this node sees the cluster. Undefined: there is none. */
   ownerOf(key: string): HoldOwner | undefined;
   /** Calls `listener` when an owner may have changed. */
@@ -19,6 +21,14 @@ export interface TargetHolds {
 export interface TargetHold {
   /** When it began, by the monotonic clock. */
   readonly sinceMs: number;
+}
+
+export interface HoldWatch {
+  /**
+   * Resolves with whether the hold was unbroken from when it was watched until now: a clock that stood still with its machine does not say so. Rejects where the signal
+   * aborts. What was asked meanwhile may be stored; nothing else of the target may.
+   */
+  wasUnbroken(signal: AbortSignal): Promise<boolean>;
 }
 
 export interface HoldOwner {
@@ -31,5 +41,6 @@ export interface HoldOwner {
 /** Of a node without a cluster. */
 export function allHeld(owner: HoldOwner): TargetHolds {
   const hold: TargetHold = { sinceMs: 0 };
-  return { want: () => {}, holdOf: () => hold, ownerOf: () => owner, onChange: () => {} };
+  const watch: HoldWatch = { wasUnbroken: () => Promise.resolve(true) };
+  return { want: () => {}, watch: () => watch, holdOf: () => hold, ownerOf: () => owner, onChange: () => {} };
 }

@@ -4,6 +4,7 @@ import { ManualClock } from "@pyromesh/base/testing";
 import type { HttpGet, HttpReply } from "../http/http-get.ts";
 import type { ScrapeConfig } from "../config/scrape-config.ts";
 import type { ScrapeTarget } from "../target.ts";
+import { NothingStored } from "./nothing-stored.ts";
 import { ScrapeMetrics } from "./scrape-metrics.ts";
 import type { TargetHold } from "./target-holds.ts";
 import type { ScrapedAnswer } from "./target-scraper.ts";
@@ -35,21 +36,24 @@ class World {
   readonly stored: ScrapedAnswer[] = [];
   readonly asked: HttpGet[] = [];
   hold: TargetHold | undefined = { sinceMs: 0 };
+  wasUnbroken = true;
   answer: (get: HttpGet) => Promise<HttpReply> = () => Promise.resolve(reply("profile"));
   store: () => Promise<void> = () => Promise.resolve();
   mayTake = true;
+  keptBytes = 0;
+  readonly metrics = new Metrics();
   readonly scraper: TargetScraper;
 
   constructor(target: ScrapeTarget = targetOf()) {
-    const metrics = new ScrapeMetrics({ metrics: new Metrics(), targets: () => [], keptBytes: () => 0 });
+    const metrics = new ScrapeMetrics({ metrics: this.metrics, targets: () => [], keptBytes: () => 0 });
     this.scraper = new TargetScraper(target, {
       clock: this.clock,
       fetch: (get) => {
         this.asked.push(get);
         return this.answer(get);
       },
-      holds: { want: () => {}, holdOf: () => this.hold, ownerOf: () => undefined, onChange: () => {} },
-      memory: { take: () => this.mayTake, give: () => {}, mayKeep: () => this.mayTake },
+      holds: { want: () => {}, watch: () => this.hold && { wasUnbroken: () => Promise.resolve(this.wasUnbroken) }, holdOf: () => this.hold, ownerOf: () => undefined, onChange: () => {} },
+      memory: { take: () => this.mayTake, give: () => {}, keep: (addedBytes) => (addedBytes > 0 && !this.mayTake ? false : ((this.keptBytes += addedBytes), true)) },
       turns: new Turnstile(10),
       metrics,
       store: (answer) => {
@@ -120,6 +124,20 @@ describe("target scraper", () => {
     }
   });
 
+  it("an answer is stored only once the hold is known to have been unbroken, and what was read under a broken one is compared with nothing", async () => {
+    const world = new World();
+    await world.pass(15_000);
+    world.wasUnbroken = false;
+    await world.pass(15_000);
+    expect([world.stored.length, world.scraper.state.health]).deep.equal([1, "down"]);
+    expect(world.scraper.state.lastError).match(/hold on the target ended/);
+    expect(await world.metrics.text()).include('outcome="lost"} 1');
+    world.wasUnbroken = true;
+    world.hold = { sinceMs: 3 };
+    await world.pass(15_000);
+    expect(world.bodies.map(([before]) => before)).deep.equal([undefined, undefined]);
+  });
+
   it("a hold that was lost between two scrapes makes the next one a first, though the node has it again", async () => {
     const world = new World();
     await world.pass(15_000);
@@ -138,17 +156,97 @@ describe("target scraper", () => {
     const tries = world.bodies.slice(1);
     expect(tries.length).within(3, 8);
     for (const [before, body] of tries) expect([before, body]).deep.equal(["profile 1", "profile 2"]);
-    expect(world.scraper.state).include({ health: "down", lastError: "the disk is full" });
+    expect(world.scraper.state).include({ health: "down", lastError: "the disk is full (what the program answered is lost)" });
     world.store = () => Promise.resolve();
     for (let i = 0; i < 80 && world.scraper.state.health === "down"; i++) await world.pass(500);
     expect(world.bodies.at(-1)).deep.equal(["profile 2", "profile 3"]);
+  });
+
+  const LIMITED = new NothingStored(new CodedError({ code: "RATE_LIMITED", kind: "resource_exhausted", message: "over ingestion_rate_mb" }), { isAnswerAtFault: false });
+  const OVERLOADED = new NothingStored(unavailable("OVERLOADED", "this node works on 100 pushes"), { isAnswerAtFault: false });
+  const NO_PROFILE = new NothingStored(new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "the body is no pprof" }), { isAnswerAtFault: true });
+
+  /** Answers are `profile 1`, `profile 2`, ... */
+  function numbered(target?: ScrapeTarget): World {
+    const world = new World(target);
+    let count = 0;
+    world.answer = () => Promise.resolve(reply(`profile ${++count}`));
+    return world;
+  }
+
+  for (const [name, error] of [["a rate limit", LIMITED], ["an overload", OVERLOADED]] as const) {
+    it(`a scrape that ${name} refuses loses nothing of what counts: the next difference covers both`, async () => {
+      const world = numbered();
+      await world.pass(15_000);
+      world.store = () => Promise.reject(error);
+      while (!world.scraper.state.lastError) await world.pass(500);
+      expect(world.scraper.state.lastError).match(/\(nothing is lost: the next difference covers it\)$/);
+      world.store = () => Promise.resolve();
+      while (world.scraper.state.lastError) await world.pass(500);
+      expect([world.bodies.at(-1)![0], Number(world.bodies.at(-1)![1].slice(8))]).deep.equal(["profile 1", 3]);
+      await world.pass(15_000);
+      expect(world.bodies.at(-1)).deep.equal(["profile 3", "profile 4"]);
+      expect([world.keptBytes, world.scraper.keptBytes]).deep.equal([9, 9]);
+      expect(await world.metrics.text()).include('pyromesh_scrapes_total{job="app",outcome="postponed"} 1');
+    });
+  }
+
+  it("one that was refused after a try of which nobody knows the end: the next difference begins behind it", async () => {
+    const world = numbered();
+    await world.pass(15_000);
+    world.store = () => Promise.reject(world.stored.length === 2 ? unavailable("NOT_ENOUGH_ACKS", "one store of two has answered") : OVERLOADED);
+    while (!world.scraper.state.lastError) await world.pass(500);
+    expect(world.scraper.state.lastError).match(/is lost\)$/);
+    world.store = () => Promise.resolve();
+    while (world.scraper.state.lastError) await world.pass(500);
+    expect(world.bodies.at(-1)).deep.equal(["profile 2", "profile 3"]);
+  });
+
+  it("a limit that refuses for longer than ten minutes loses what was before: a difference of hours would be shown as of one moment", async () => {
+    const world = numbered();
+    await world.pass(15_000);
+    world.store = () => Promise.reject(LIMITED);
+    for (let i = 0; i < 41; i++) await world.pass(15_000);
+    expect([world.bodies.at(-2)![0], world.scraper.state.lastError]).deep.equal(["profile 1", "over ingestion_rate_mb (what the program answered is lost)"]);
+    world.store = () => Promise.resolve();
+    await world.pass(15_000);
+    expect(world.bodies.at(-1)).deep.equal(["profile 42", "profile 43"]);
+  });
+
+  it("of a program that measured when it was asked, what a limit refuses is lost, and said to be", async () => {
+    const world = numbered(targetOf({ isCumulative: false }));
+    world.store = () => Promise.reject(LIMITED);
+    await world.pass(15_000);
+    expect(world.scraper.state).include({ health: "down", lastError: "over ingestion_rate_mb (what the program answered is lost)" });
+    expect(await world.metrics.text()).include('pyromesh_scrapes_total{job="app",outcome="lost"} 1');
+  });
+
+  it("an answer that is no profile is nothing to compare the next one with", async () => {
+    const world = numbered();
+    await world.pass(15_000);
+    world.store = () => Promise.reject(NO_PROFILE);
+    await world.pass(15_000);
+    world.store = () => Promise.resolve();
+    await world.pass(15_000);
+    expect(world.bodies.at(-1)).deep.equal(["profile 1", "profile 3"]);
+  });
+
+  it("nor is it where it came first, and a limit had refused it before anybody read it", async () => {
+    const world = numbered();
+    world.store = () => Promise.reject(LIMITED);
+    await world.pass(15_000);
+    world.store = () => Promise.reject(NO_PROFILE); // as it is said of a difference to it
+    await world.pass(15_000);
+    world.store = () => Promise.resolve();
+    await world.pass(15_000);
+    expect(world.bodies).deep.equal([[undefined, "profile 1"], ["profile 1", "profile 2"], [undefined, "profile 3"]]);
   });
 
   it("a refusal is not sent again", async () => {
     const world = new World();
     world.store = () => Promise.reject(new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "no pprof" }));
     for (let i = 0; i < 40; i++) await world.pass(500);
-    expect([world.stored.length <= 2, world.scraper.state.lastError]).deep.equal([true, "no pprof"]);
+    expect([world.stored.length <= 2, world.scraper.state.lastError]).deep.equal([true, "no pprof (what the program answered is lost)"]);
   });
 
   it("says what went wrong: status, size, time, silence, encoding, memory", async () => {

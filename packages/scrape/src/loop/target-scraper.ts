@@ -1,12 +1,13 @@
 /**
  * Scrapes one target for as long as this node owns it: waits for its time, asks, stores, and begins again.
  *
- *   due ──hold?──► turn among all targets ──► ask, within the timeout ──hold still the same?──► store ──► next time
+ *   due ──hold?──► turn among all targets ──► ask, within the timeout ──hold unbroken?──► store ──► next time
  *             no: it is looked at again a moment later             no: the answer is dropped, and the next one is a first
  *
  * What must stay true: of a target that counts from its start, what is stored is the difference between two answers that were read under one unbroken hold;
- * so no time is counted by two members. What could not be stored is sent again as it is, which counts once by its identity, for as long as an interval;
- * then it is given up, and the next difference begins behind it: added to it, it could count twice.
+ * so no time is counted by two members. What could not be stored is sent again as it is, which counts once by its identity, for as long as an interval; then it is
+ * given up. Where it is certain that nothing of it was stored (a rate limit, an overload), the next difference is to the answer before it, for up to BEFORE_AGE_MS_MAX, and
+ * covers both. Else it begins behind it: a difference over what may be stored could count twice.
  */
 import { CodedError, messageOf, retryDelayMs, unavailable } from "@pyromesh/base";
 import type { Clock, Timer } from "@pyromesh/base";
@@ -14,9 +15,10 @@ import type { HttpFetch } from "../http/http-get.ts";
 import type { ScrapeTarget } from "../target.ts";
 import { scrapeAnswer } from "./scrape-answer.ts";
 import type { AnswerMemory } from "./scrape-answer.ts";
-import type { ScrapeMetrics } from "./scrape-metrics.ts";
+import type { ScrapeMetrics, ScrapeOutcome } from "./scrape-metrics.ts";
+import { NothingStored } from "./nothing-stored.ts";
 import { firstDelayMs, nextDueMs } from "./scrape-times.ts";
-import type { TargetHold, TargetHolds } from "./target-holds.ts";
+import type { HoldWatch, TargetHold, TargetHolds } from "./target-holds.ts";
 import type { Turnstile } from "./turnstile.ts";
 
 export interface ScrapedAnswer {
@@ -29,7 +31,7 @@ export interface ScrapedAnswer {
   readonly timeNs: bigint;
 }
 
-/** Resolves when the answer is stored. Rejects with kind `unavailable` where it may be sent again. */
+/** Resolves when the answer is stored. Rejects with NothingStored where it certainly was not; the error, or its reason, has the kind `unavailable` where it may be sent again. */
 export type StoreAnswer = (answer: ScrapedAnswer, signal: AbortSignal) => Promise<void>;
 
 export interface ScraperState {
@@ -58,6 +60,25 @@ export interface ScraperModules {
 /** How long until a target whose hold is another member's is looked at again. */
 const HOLD_LOOK_MS = 500;
 const STORE_RETRY = { firstMs: 500, maxMs: 5_000 } as const;
+/** How old the answer may be to which a difference is made again. Beyond it, and two intervals, what was counted since is lost: it would be shown as of one moment. */
+const BEFORE_AGE_MS_MAX = 600_000;
+
+interface KeptAnswer {
+  readonly body: Uint8Array;
+  readonly hold: TargetHold;
+  /** Since before it was asked for. */
+  readonly watch: HoldWatch;
+  /** By the monotonic clock. */
+  readonly readMs: number;
+  /** It was stored, so it is a profile. */
+  readonly isStored: boolean;
+}
+
+/** How a scrape ended, and what is shown of it: "", or an error in words. */
+interface ScrapeEnd {
+  readonly outcome: ScrapeOutcome;
+  readonly lastError: string;
+}
 
 export class TargetScraper {
   readonly target: ScrapeTarget;
@@ -66,7 +87,7 @@ export class TargetScraper {
   #timer: Timer | undefined;
   /** By the monotonic clock. */
   #dueMs: number;
-  #before: { readonly body: Uint8Array; readonly hold: TargetHold } | undefined;
+  #before: KeptAnswer | undefined;
   #state: ScraperState = { health: "unknown", lastError: "", lastScrapeMs: undefined, lastDurationMs: 0, nextScrapeMs: undefined, isWaiting: false };
 
   constructor(target: ScrapeTarget, modules: ScraperModules) {
@@ -88,7 +109,7 @@ export class TargetScraper {
 
   stop(): void {
     this.#timer?.cancel();
-    this.#before = undefined;
+    this.#compareWith(undefined);
     this.#stopped.abort(new CodedError({ code: "SCRAPE_STOPPED", kind: "canceled", message: "the target is not scraped here any more" }));
   }
 
@@ -105,7 +126,7 @@ export class TargetScraper {
     const { intervalMs, profile } = this.target;
     const hold = holds.holdOf(this.target.key);
     if (hold === undefined) {
-      this.#before = undefined;
+      this.#compareWith(undefined);
       this.#state = { ...this.#state, isWaiting: true };
       this.#dueMs = clock.monotonicMs() + Math.min(HOLD_LOOK_MS, intervalMs);
       return this.#wait();
@@ -120,43 +141,70 @@ export class TargetScraper {
     const startedMs = clock.monotonicMs();
     const startedWallMs = clock.nowMs();
     this.#state = { ...this.#state, nextScrapeMs: undefined };
-    let lastError = "";
-    try {
-      await this.#scrape(hold);
-    } catch (error) {
-      lastError = messageOf(error);
-    }
+    const { outcome, lastError } = await this.#scrape(hold).catch((error: unknown): ScrapeEnd => ({ outcome: "failed", lastError: messageOf(error) }));
     if (this.#stopped.signal.aborted) return;
     const lastDurationMs = clock.monotonicMs() - startedMs;
-    this.#modules.metrics.scraped(this.target.job.jobName, lastError === "" ? "stored" : "failed", lastDurationMs);
+    this.#modules.metrics.scraped(this.target.job.jobName, outcome, lastDurationMs);
     this.#state = { ...this.#state, health: lastError === "" ? "up" : "down", lastError, lastScrapeMs: startedWallMs, lastDurationMs };
     this.#dueMs = nextDueMs(this.#dueMs, clock.monotonicMs(), { intervalMs, isContinuous: profile.delta });
     this.#wait();
   }
 
-  async #scrape(hold: TargetHold): Promise<void> {
-    const { clock, metrics, turns } = this.#modules;
-    const { job, profile } = this.target;
+  /** Rejects where there is no answer. */
+  async #scrape(hold: TargetHold): Promise<ScrapeEnd> {
+    const { clock, holds, metrics, turns } = this.#modules;
+    const { job, key, profile } = this.target;
     let timeNs = 0n;
+    let watch: HoldWatch | undefined;
     const body = await turns.run(this.#stopped.signal, () => {
       timeNs = clock.nowNs();
+      watch = this.#holds(hold) ? holds.watch(key) : undefined;
       return this.#ask();
     });
     metrics.read(job.jobName, body.length);
-    if (!this.#holds(hold)) throw new CodedError({ code: "SCRAPE_HOLD_LOST", kind: "unavailable", message: "this node's hold on the target ended while it was scraped: the answer is dropped, since another member may have asked meanwhile" });
-    const before = this.#before?.hold === hold ? this.#before.body : undefined;
-    if (profile.isCumulative) this.#keep(body, hold);
-    await this.#store({ target: this.target, body, counters: profile.isCumulative ? { before } : undefined, timeNs });
-  }
-
-  /** What the next answer is compared with. Throws SCRAPE_NO_MEMORY. */
-  #keep(body: Uint8Array, hold: TargetHold): void {
-    const addedBytes = body.length - this.keptBytes;
-    if (!this.#modules.memory.mayKeep(addedBytes)) {
-      this.#before = undefined;
+    const known = this.#before?.hold === hold ? this.#before : undefined;
+    // Of what counts from the start, the time since the answer before.
+    const isUnbroken = watch !== undefined && this.#holds(hold) && (await (known?.watch ?? watch).wasUnbroken(this.#stopped.signal));
+    if (watch === undefined || !isUnbroken) return { outcome: "lost", lastError: "this node's hold on the target ended while it was scraped: the answer is dropped, since another member may have asked meanwhile" };
+    const before = this.#before === known ? known : undefined;
+    if (profile.isCumulative && !this.#compareWith({ body, hold, watch, readMs: clock.monotonicMs(), isStored: false })) {
       throw unavailable("SCRAPE_NO_MEMORY", "the last answers of other targets take all memory that scraping has: scrape fewer targets on this node, or start more nodes");
     }
-    this.#before = { body, hold };
+    try {
+      await this.#store({ target: this.target, body, counters: profile.isCumulative ? { before: before?.body } : undefined, timeNs });
+      if (this.#before !== undefined) this.#before = { ...this.#before, isStored: true };
+      return { outcome: "stored", lastError: "" };
+    } catch (error) {
+      return this.#notStored(error, before);
+    }
+  }
+
+  /** What becomes of an answer that was not stored: of one that counts from the start, the next difference may cover it. */
+  #notStored(error: unknown, before: KeptAnswer | undefined): ScrapeEnd {
+    const { clock } = this.#modules;
+    const { intervalMs, profile } = this.target;
+    const reason = messageOf(error instanceof NothingStored ? error.reason : error);
+    if (this.#stopped.signal.aborted) return { outcome: "failed", lastError: reason };
+    if (profile.isCumulative && error instanceof NothingStored) {
+      if (error.isAnswerAtFault) {
+        // That may be said of the one before as well, where nobody has read it yet.
+        this.#compareWith(before?.isStored === true ? before : undefined);
+        return { outcome: "failed", lastError: reason };
+      }
+      if (before === undefined) return { outcome: "failed", lastError: reason }; // of a first answer no difference is lost
+      const isYoung = clock.monotonicMs() - before.readMs <= Math.max(BEFORE_AGE_MS_MAX, 2 * intervalMs);
+      if (isYoung && this.#compareWith(before)) return { outcome: "postponed", lastError: `${reason} (nothing is lost: the next difference covers it)` };
+    }
+    return { outcome: "lost", lastError: `${reason} (what the program answered is lost)` };
+  }
+
+  /** Keeps the answer that the next one is compared with, in place of the one before. False: there is no memory for it, and the next one is a first one. */
+  #compareWith(next: KeptAnswer | undefined): boolean {
+    const { memory } = this.#modules;
+    const isKept = memory.keep((next?.body.length ?? 0) - this.keptBytes);
+    if (!isKept) memory.keep(-this.keptBytes);
+    this.#before = isKept ? next : undefined;
+    return isKept;
   }
 
   #holds(hold: TargetHold): boolean {
@@ -178,17 +226,20 @@ export class TargetScraper {
     }
   }
 
-  /** The same bytes each time, so they have the same identity. */
+  /** The same bytes each time, so they have the same identity. Rejects with NothingStored where no try may have stored anything. */
   async #store(answer: ScrapedAnswer): Promise<void> {
     const { clock, store } = this.#modules;
     const untilMs = clock.monotonicMs() + this.target.intervalMs;
+    let mayBeStored = false;
     for (let failureCount = 1; ; failureCount++) {
       try {
         return await store(answer, this.#stopped.signal);
       } catch (error) {
-        const mayRetry = error instanceof CodedError && error.kind === "unavailable";
+        mayBeStored ||= !(error instanceof NothingStored);
+        const reason = error instanceof NothingStored ? error.reason : error;
+        const mayRetry = reason instanceof CodedError && reason.kind === "unavailable";
         const delayMs = retryDelayMs(failureCount, STORE_RETRY);
-        if (!mayRetry || clock.monotonicMs() + delayMs >= untilMs) throw error;
+        if (!mayRetry || clock.monotonicMs() + delayMs >= untilMs) throw mayBeStored ? reason : error;
         await clock.sleep(delayMs, this.#stopped.signal);
       }
     }

@@ -71,6 +71,7 @@ describe("target source", () => {
     const targets = Array.from({ length: DROPPED_MAX + 5 }, (_, index) => `a:${index + 1}`);
     const { source, world } = await started([job("j", { static_configs: [{ targets }], relabel_configs: [{ action: "drop" }] })]);
     expect(source.dropped).to.have.lengthOf(DROPPED_MAX);
+    expect(source.droppedCounts).to.deep.equal({ j: DROPPED_MAX + 5 });
     expect(await world.metrics.text()).to.include(`pyromesh_scrape_discovered_targets{job="j",state="dropped"} ${DROPPED_MAX + 5}`);
     source.apply([]);
     expect(await world.metrics.text()).to.not.include('job="j"');

@@ -57,6 +57,10 @@ class Targets implements TargetSource {
     return [...this.#jobs.values()].flatMap(({ dropped }) => dropped);
   }
 
+  get droppedCounts(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.#jobs.values()].filter(({ droppedCount }) => droppedCount > 0).map(({ config, droppedCount }) => [config.jobName, droppedCount]));
+  }
+
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
   }
