@@ -7,6 +7,7 @@ import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps } from "@pyromesh/block";
 import type { BodyFormat, EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
 import { Dataset, DatasetSnapshot, encodePush, holdsManyProfiles, namedRefusal, pruneInSteps, readFormat, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import { keyInBody } from "./body-key.ts";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { WorkerScan } from "./worker-scan.ts";
@@ -133,7 +134,7 @@ export class ComputeEngine {
       const rowCount = rows.length;
       try {
         if (sizeBytesMax > 0 && profile.pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
-        const key = idempotencyKey === undefined || index === 0 ? idempotencyKey : `${idempotencyKey}#${index}`;
+        const key = keyInBody(idempotencyKey, index);
         const nonce = this.#modules.random.bytes(16);
         const encoded = encodePush({ tenant, labels: profile.labels, pprof: profile.pprof, profileId, fallbackTimeNs, idempotencyKey: key, nonce, nowMs, ingest: profile.ingest, limits: settings, window: settings, recordVersion: settings.recordVersion }, use);
         for (const record of encoded) {

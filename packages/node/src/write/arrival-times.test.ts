@@ -24,14 +24,14 @@ class World {
     this.times = new ArrivalTimes(arrivalsMax === undefined ? {} : { arrivalsMax });
   }
 
-  begin(pushed: PushedContent, name = NAME): Arrival {
-    return this.times.take(name, pushed, this.nowMs, this.window);
+  begin(pushed: PushedContent, name = NAME, refuted?: Arrival): Arrival {
+    return this.times.take(name, pushed, this.nowMs, this.window, refuted);
   }
 
   /** A whole push of a profile without a clock. The time it was given, in minutes since the start. */
   push(pushed: PushedContent, name = NAME): number {
     const arrival = this.begin(pushed, name);
-    expect(this.times.settle(arrival, pushed, [recordAt(arrival.timeMs)])).to.equal(true);
+    expect(this.times.settle(arrival, [recordAt(arrival.timeMs)])).to.equal(true);
     return (arrival.timeMs - START_MS) / MINUTE_MS;
   }
 
@@ -45,7 +45,7 @@ function recordAt(timeMs: number, identity = 1): Pick<EncodedRecord, "timeMs" | 
 }
 
 /** A record as the head holds it. */
-function encodeAt(timeMs: number, value: number, timeNs = 0n): EncodedRecord {
+function encodeAt(timeMs: number, value: number, timeNs = 0n, idempotencyKey?: string): EncodedRecord {
   const cpu = { type: "cpu", unit: "nanoseconds" };
   const writer = new PprofWriter({ sampleTypes: [cpu], periodType: cpu, period: 1, timeNs, durationNs: 0n });
   writer.sample([writer.frame("work")], [value]);
@@ -53,7 +53,8 @@ function encodeAt(timeMs: number, value: number, timeNs = 0n): EncodedRecord {
     tenant: "t",
     labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: "api" }],
     pprof: writer.finish(),
-    profileId: ID,
+    profileId: idempotencyKey === undefined ? ID : undefined,
+    idempotencyKey,
     fallbackTimeNs: BigInt(timeMs) * 1_000_000n,
     nonce: new Uint8Array(16),
     nowMs: timeMs,
@@ -105,7 +106,7 @@ describe("arrival times: who gets the time that was given before", () => {
     for (let i = 0; i < 100; i++) {
       const pushed = content(i);
       const arrival = world.begin(pushed, `t\0k${i}`);
-      expect(world.times.settle(arrival, pushed, i % 2 === 0 ? [recordAt(START_MS - 5)] : [])).to.equal(true);
+      expect(world.times.settle(arrival, i % 2 === 0 ? [recordAt(START_MS - 5)] : [])).to.equal(true);
     }
     expect(world.times.count).to.equal(0);
   });
@@ -114,7 +115,7 @@ describe("arrival times: who gets the time that was given before", () => {
     const world = new World();
     const withClock = world.begin(content(1));
     world.push(content(2));
-    world.times.settle(withClock, content(1), [recordAt(5)]);
+    world.times.settle(withClock, [recordAt(5)]);
     world.pass(1);
     expect(world.push(content(2))).to.equal(0);
   });
@@ -194,9 +195,10 @@ describe("arrival times: after a start", () => {
 
   /** What the writer does with a profile that has this value. How often it was encoded, and the minute it got. */
   function push(value: number): { readonly minute: number; readonly encodedCount: number } {
+    let arrival: Arrival | undefined;
     for (let encodedCount = 1; ; encodedCount++) {
-      const arrival = world.begin(content(value), NAME_OF_ID);
-      if (world.times.settle(arrival, content(value), [encodeAt(arrival.timeMs, value)])) return { minute: (arrival.timeMs - START_MS) / MINUTE_MS, encodedCount };
+      arrival = world.begin(content(value), NAME_OF_ID, arrival);
+      if (world.times.settle(arrival, [encodeAt(arrival.timeMs, value)])) return { minute: (arrival.timeMs - START_MS) / MINUTE_MS, encodedCount };
     }
   }
 
@@ -211,30 +213,65 @@ describe("arrival times: after a start", () => {
     expect(push(2)).to.deep.equal({ minute: 2, encodedCount: 2 });
     world.pass(1);
     expect(push(2)).to.deep.equal({ minute: 2, encodedCount: 1 });
-    expect(push(3)).to.deep.equal({ minute: 3, encodedCount: 1 });
+    expect(push(3), "it may be what the head holds, as far as its name tells").to.deep.equal({ minute: 3, encodedCount: 2 });
+    expect(push(1)).to.deep.equal({ minute: 0, encodedCount: 1 });
+    expect(push(4), "that is known by now").to.deep.equal({ minute: 3, encodedCount: 1 });
+  });
+
+  it("of several pushes by one name each is known again, the newest ones up to a bound", () => {
+    for (let minute = 1; minute <= 5; minute++) world.times.resume(encodeAt(START_MS + minute * MINUTE_MS, minute + 1).bytes, START_MS + 5 * MINUTE_MS);
+    world.pass(8);
+    expect([push(6), push(5), push(4), push(3)].map(({ minute }) => minute)).to.deep.equal([5, 4, 3, 2]);
+    expect(push(2).minute, "forgotten").to.equal(10);
+    expect(world.times.count).to.equal(5);
+  });
+
+  it("a client that sends everything under one name has some hundred pushes encoded twice, and then none", () => {
+    let encodedCount = 0;
+    for (let value = 2; value < 1_002; value++) encodedCount += push(value).encodedCount;
+    expect(encodedCount).to.equal(1_000 + 256);
+    expect(push(1).minute, "forgotten").to.equal(2);
+  });
+
+  it("records are held up to the bound, the newest ones, and for an hour", () => {
+    world = new World(10);
+    for (let at = 0; at < 25; at++) {
+      const { times } = world;
+      times.resume(encodeAt(START_MS, at + 1, 0n, `k${at}`).bytes, START_MS);
+      expect(times.count).to.be.at.most(10);
+    }
+    const known = (at: number): boolean => {
+      const arrival = world.begin(content(at), `t\0kk${at}`);
+      return world.times.settle(arrival, [encodeAt(arrival.timeMs, at + 1, 0n, `k${at}`)]) && arrival.timeMs === START_MS;
+    };
+    world.pass(1);
+    expect([known(14), known(15), known(24)]).to.deep.equal([false, true, true]);
+    world.pass(70);
+    known(23);
+    expect(world.times.count, "this one and those of the half before").to.be.at.most(4);
   });
 
   it("two at once by that name: the one it is, and another, each get their own", () => {
     const [one, other] = [world.begin(content(1), NAME_OF_ID), world.begin(content(2), NAME_OF_ID)];
-    expect(other, "nothing tells them apart yet").to.equal(one);
-    expect(world.times.settle(one, content(1), [encodeAt(one.timeMs, 1)])).to.equal(true);
-    expect(world.times.settle(other, content(2), [encodeAt(other.timeMs, 2)])).to.equal(false);
+    expect(other.timeMs, "nothing tells them apart yet").to.equal(one.timeMs);
+    expect(world.times.settle(one, [encodeAt(one.timeMs, 1)])).to.equal(true);
+    expect(world.times.settle(other, [encodeAt(other.timeMs, 2)])).to.equal(false);
     expect(push(2)).to.deep.equal({ minute: 2, encodedCount: 1 });
     expect(push(1)).to.deep.equal({ minute: 0, encodedCount: 1 });
   });
 
   it("two copies at once of another profile get one time, whichever is encoded first", () => {
     const [one, copy] = [world.begin(content(2), NAME_OF_ID), world.begin(content(2), NAME_OF_ID)];
-    expect(world.times.settle(one, content(2), [encodeAt(one.timeMs, 2)])).to.equal(false);
-    const again = world.begin(content(2), NAME_OF_ID);
+    expect(world.times.settle(one, [encodeAt(one.timeMs, 2)])).to.equal(false);
+    const again = world.begin(content(2), NAME_OF_ID, one);
     world.pass(1);
-    expect(world.times.settle(copy, content(2), [encodeAt(copy.timeMs, 2)])).to.equal(false);
-    expect(world.begin(content(2), NAME_OF_ID)).to.equal(again);
+    expect(world.times.settle(copy, [encodeAt(copy.timeMs, 2)])).to.equal(false);
+    expect(world.begin(content(2), NAME_OF_ID, copy)).to.equal(again);
   });
 
   it("a push with a clock of its own by that name is let through as it is", () => {
     const arrival = world.begin(content(2), NAME_OF_ID);
-    expect(world.times.settle(arrival, content(2), [encodeAt(0, 2, 1_700_000_000_000_000_001n - 60_000_000_000n)])).to.equal(true);
+    expect(world.times.settle(arrival, [encodeAt(0, 2, 1_700_000_000_000_000_001n - 60_000_000_000n)])).to.equal(true);
     expect(push(1)).to.deep.equal({ minute: 0, encodedCount: 1 });
   });
 

@@ -7,7 +7,7 @@
  * In a cluster the nodes agree on the time of a push that is sent to several of them (arrival-agreement.ts); here it is remembered that they did.
  *
  * What must stay true: a name alone is not enough. A push is given an earlier time only where its labels and bytes are the same, or, where only
- * a record of the head is left to compare with, where it is encoded to that very record (`settle`).
+ * records of the head are left to compare with, where it is encoded to one of these (`resumed-arrivals.ts`).
  *
  * Bounds of all tenants together: names lie in two halves, and the older half is forgotten when the newer one is full or an hour old. So at
  * least the last ARRIVALS_MAX pushes of the last hour are known, and at most twice as many (260 bytes each, 700 with the longest names). A
@@ -19,12 +19,15 @@ import { assert, CorruptionError } from "@pyromesh/base";
 import type { ArrivedProfile } from "@pyromesh/api";
 import type { AcceptanceWindow, EncodedRecord } from "@pyromesh/profile";
 import { recordArrival, recordIdentity } from "@pyromesh/profile";
+import { pushKeyOf } from "../compute/body-key.ts";
+import { ResumedArrivals } from "./resumed-arrivals.ts";
+import type { ResumedArrival } from "./resumed-arrivals.ts";
 
 const ARRIVALS_MAX = 32_768;
 /** Clients stop sending a push again long before. */
 const AGE_MAX_MS = 3_600_000;
 
-/** The parts of a push that are compared. */
+/** The parts of a profile of a push that are compared. */
 export type PushedContent = Pick<ArrivedProfile, "labels" | "pprof" | "format" | "ingest">;
 
 export type PushedNames = Pick<ArrivedProfile, "fallbackTimeMs" | "idempotencyKey" | "profileId">;
@@ -39,31 +42,36 @@ export class ArrivalTimes {
   #newer = new Map<string, Arrival>();
   #older = new Map<string, Arrival>();
   #turnedAtMs = 0;
+  readonly #resumed: ResumedArrivals;
 
   constructor(options: { readonly arrivalsMax?: number }) {
     this.#arrivalsMax = options.arrivalsMax ?? ARRIVALS_MAX;
+    this.#resumed = new ResumedArrivals({ recordsMax: this.#arrivalsMax });
   }
 
+  /** Of pushes and records that are remembered. */
   get count(): number {
-    return this.#newer.size + this.#older.size;
+    return this.#newer.size + this.#older.size + this.#resumed.recordCount;
   }
 
   /**
-   * The time that the push got when it came first, also where that time would be refused now as out of `window`; else `nowMs`. The bytes of
-   * the push must stay until `settle` or `keep`, one of which must follow, whatever becomes of the push.
+   * The time that the push got when it came first, unless that time would be refused now as out of `window`; else `nowMs`. The bytes of
+   * the push must stay until `settle` or `keep`, one of which must follow, whatever becomes of the push. `refuted`: what `settle` said false of.
    */
-  take(name: string, pushed: PushedContent, nowMs: number, window: AcceptanceWindow): Arrival {
+  take(name: string, pushed: PushedContent, nowMs: number, window: AcceptanceWindow, refuted?: Arrival): Arrival {
     this.#turnWhenDue(nowMs);
     let content: string | undefined;
     for (const half of [this.#newer, this.#older]) {
       const first = half.get(name);
       if (first === undefined) continue;
       content ??= contentOf(pushed);
-      const found = first.mayBe(content) ? first : half.get(otherName(name, content));
+      const found = first.is(content) ? first : half.get(otherName(name, content));
       if (found === undefined) first.hasOthers = true;
       else if (isInTime(found.timeMs, nowMs, window)) return found;
       else return add(half, new Arrival(found.name, nowMs, { content }));
     }
+    const resumed = this.#resumed.recordCount === 0 ? undefined : this.#resumed.next(name, (timeMs) => (refuted === undefined || timeMs < refuted.timeMs) && isInTime(timeMs, nowMs, window));
+    if (resumed !== undefined) return new Arrival(name, resumed.timeMs, { content, pushed, resumed });
     const ownName = content !== undefined && this.#newer.has(name) ? otherName(name, content) : name;
     return add(this.#newer, new Arrival(ownName, nowMs, { content, pushed }));
   }
@@ -74,33 +82,37 @@ export class ArrivalTimes {
   }
 
   /**
-   * Call it with the records that the push was encoded to. False where the push is another profile than the head's record of that name (`resume`): then
-   * it must take another time. This ends after one more round, since the head's record is forgotten by then, or its content is known and differs.
+   * Call it with the records that the push was encoded to. False where the push is none of those that the head holds under this name and time (`resume`): then
+   * it must take another time. This ends, since each one taken next is older, and at last it is the present.
    */
-  settle(arrival: Arrival, pushed: PushedContent, records: readonly Pick<EncodedRecord, "timeMs" | "identity">[]): boolean {
+  settle(arrival: Arrival, records: readonly Pick<EncodedRecord, "timeMs" | "identity">[]): boolean {
     const hasClock = !takesTime(records, arrival.timeMs);
-    if (arrival.identity !== undefined) {
-      if (hasClock) return true; // the push has a time of its own, so the arrival remembered under its name is another push's
-      const isSame = records.some(({ identity }) => textOf(identity) === arrival.identity);
-      const content = contentOf(pushed);
-      if (isSame) arrival.content = content;
-      else if (arrival.mayBe(content)) this.#forget(arrival);
-      return isSame;
+    if (arrival.resumed !== undefined) {
+      if (hasClock) return true; // the push has a time of its own, so what is remembered under its name is another push's
+      const isSame = this.#resumed.takeOut(arrival.resumed, arrival.name, records.map(({ identity }) => textOf(identity)));
+      arrival.letGo();
+      if (!isSame) return false;
+      arrival.resumed = undefined;
+      this.#add(arrival);
+      return true;
     }
     if (hasClock && !arrival.hasOthers) this.#forget(arrival);
     else arrival.letGo();
     return true;
   }
 
-  /** Takes up a record that the head held at the start. Of several records of one name the last is remembered. A record that cannot be read is skipped here; the workers report it. */
+  /** Takes up a record that the head held at the start. One that cannot be read is skipped here; the workers report it. */
   resume(bytes: Uint8Array, nowMs: number): void {
     try {
       const arrival = recordArrival(bytes);
       if (arrival === undefined || Math.abs(nowMs - arrival.timeMs) > AGE_MAX_MS) return;
-      const name = nameOf(arrival.tenant, arrival.idempotencyKey, arrival.profileId);
-      if (name === undefined) return;
-      this.#turnWhenDue(nowMs);
-      add(this.#newer, new Arrival(name, arrival.timeMs, { identity: textOf(recordIdentity(bytes)) }));
+      const { idempotencyKey, profileId, tenant, timeMs } = arrival;
+      const identity = textOf(recordIdentity(bytes));
+      const name = nameOf(tenant, idempotencyKey, profileId);
+      if (name !== undefined) this.#resumed.add(name, timeMs, identity);
+      // A profile of a body of several is asked for by the key of the push.
+      const pushKey = pushKeyOf(idempotencyKey);
+      if (pushKey !== undefined) this.#resumed.add(`${tenant}\0k${pushKey}`, timeMs, identity);
     } catch (thrown) {
       if (!(thrown instanceof CorruptionError)) throw thrown;
     }
@@ -118,6 +130,18 @@ export class ArrivalTimes {
     arrival.isAgreed = true;
   }
 
+  /** Unless a copy that was under way beside it is there. */
+  #add(arrival: Arrival): void {
+    const first = this.#newer.get(arrival.name);
+    if (first !== undefined) {
+      assert(arrival.content !== undefined, "an arrival is compared before it is remembered");
+      if (first.is(arrival.content)) return;
+      first.hasOthers = true;
+      arrival.name = otherName(arrival.name, arrival.content);
+    }
+    add(this.#newer, arrival);
+  }
+
   #forget(arrival: Arrival): void {
     const half = this.#newer.get(arrival.name) === arrival ? this.#newer : this.#older;
     if (half.get(arrival.name) === arrival) half.delete(arrival.name);
@@ -126,6 +150,7 @@ export class ArrivalTimes {
 
   #turnWhenDue(nowMs: number): void {
     if (this.#newer.size < this.#arrivalsMax && Math.abs(nowMs - this.#turnedAtMs) <= AGE_MAX_MS) return;
+    this.#resumed.forgetOlderThan(nowMs - AGE_MAX_MS);
     this.#older = this.#newer;
     this.#newer = new Map();
     this.#turnedAtMs = nowMs;
@@ -140,7 +165,7 @@ export function takesTime(records: readonly Pick<EncodedRecord, "timeMs">[], arr
 interface Known {
   readonly content?: string | undefined;
   readonly pushed?: PushedContent | undefined;
-  readonly identity?: string | undefined;
+  readonly resumed?: ResumedArrival | undefined;
 }
 
 /** A push and its repetitions. Others than `ArrivalTimes` use only its time, and whether it is agreed. */
@@ -148,9 +173,9 @@ class Arrival {
   /** Another one once the cluster has agreed on it. */
   timeMs: number;
   isAgreed = false;
-  readonly name: string;
-  /** The identity of one of its records, where nothing else is known of it. */
-  readonly identity: string | undefined;
+  name: string;
+  /** It got its time from records of the head, of which the push may turn out to be none. Undefined once it is known to be one. */
+  resumed: ResumedArrival | undefined;
   /** Computed when it is first asked for: most pushes have a time of their own, and are forgotten without it. */
   content: string | undefined;
   /** The push itself, while it is under way. */
@@ -158,18 +183,17 @@ class Arrival {
   /** Another content came under its name, and is remembered under name and content. */
   hasOthers = false;
 
-  constructor(name: string, timeMs: number, { content, pushed, identity }: Known) {
+  constructor(name: string, timeMs: number, { content, pushed, resumed }: Known) {
     this.name = name;
     this.timeMs = timeMs;
     this.content = content;
     this.pushed = pushed;
-    this.identity = identity;
+    this.resumed = resumed;
   }
 
-  /** True also where the content is not known. */
-  mayBe(content: string): boolean {
-    if (this.content === undefined && this.pushed !== undefined) this.content = contentOf(this.pushed);
-    return this.content === undefined || this.content === content;
+  is(content: string): boolean {
+    if (this.pushed !== undefined) this.content ??= contentOf(this.pushed);
+    return this.content === content;
   }
 
   /** Hashes the bytes now, since their memory is used again for other pushes. */

@@ -505,6 +505,40 @@ describe("writer: pushes without a clock", () => {
     expect([...restarted.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([restarted.clock.nowMs(), record!.timeMs]);
     expect(restarted.pooledCount).to.equal(0);
   });
+
+  /** How many records are kept in all when these pushes are sent again to a node that has started anew and holds those of the first time in its head. */
+  async function keptAfterStart(...pushes: readonly (readonly ArrivedProfile[])[]): Promise<number> {
+    for (const push of pushes) {
+      await world.push(...push);
+      world.clock.advance(60_000);
+    }
+    const restarted = new World();
+    restarted.limits = world.limits;
+    restarted.clock.advance(600_000);
+    for (const { bytes } of world.kept.values()) restarted.arrivalTimes.resume(bytes, restarted.clock.nowMs());
+    for (const push of pushes) {
+      await restarted.push(...push);
+      await restarted.push(...push);
+    }
+    expect(restarted.pooledCount).to.equal(0);
+    return new Set([...world.kept.keys(), ...restarted.kept.keys()]).size;
+  }
+
+  // Its clockless profile has a key of its own in the record, with its place in the body, by which nobody asks.
+  it("after a start, a body of which one profile has a time of its own and another has none is kept once", async () => {
+    expect(await keptAfterStart([otlpBody([5_000, 0], "k")])).to.equal(2);
+    expect(await keptAfterStart([otlpBody([0, 0, 6_000, 0], "l")])).to.equal(2 + 4);
+  });
+
+  // They have one name, of which only the last record was known.
+  it("after a start, a push of several profiles is kept once, and so are several pushes by one key", async () => {
+    expect(await keptAfterStart([clockless({ idempotencyKey: "k" }, ["/a"]), clockless({ idempotencyKey: "k" }, ["/b"]), clockless({ idempotencyKey: "k" }, ["/c", "/d"])])).to.equal(4);
+    expect(await keptAfterStart([clockless({ idempotencyKey: "k" }, ["/e"])], [clockless({ idempotencyKey: "k" }, ["/f"])], [otlpBody([5_000, 0], "k")])).to.equal(4 + 4);
+  });
+
+  it("after a start, a key that ends as that of a profile in a body is the client's own", async () => {
+    expect(await keptAfterStart([clockless({ idempotencyKey: "k#1" }, ["/a"])], [clockless({ idempotencyKey: "k" }, ["/b"])])).to.equal(2);
+  });
 });
 
 describe("writer: pushes without a clock, in a cluster", () => {

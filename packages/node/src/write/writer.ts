@@ -2,8 +2,8 @@
  * The write path: the steps of a push between HTTP and its answer.
  *
  *   1. announce the label sets             where the tenant's limit has no room for all new ones, none of the new ones is worked on
- *   2. decode, check, normalise, split     compute.encode, in a worker, which also pre-interns the rows. A push without a time of its
- *                                          own gets one before (arrival-times.ts). One below the tenant's floor is refused: no answer
+ *   2. decode, check, normalise, split     profile-encoding.ts, in a worker, which also pre-interns the rows. A profile without a time of its
+ *                                          own gets that of its first arrival before. One below the tenant's floor is refused: no answer
  *                                          would hold it
  *   3. count the series                    a record with a new series past the tenant's limit is refused, the others go on
  *   4. keep                                replicator.keep sends each record to the stores that its place on the ring names, this node's head
@@ -22,12 +22,11 @@ import { labelSetKey, RECORD_VERSION, refusal } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Cluster } from "../cluster/ports.ts";
 import type { WrittenVersions } from "../cluster/version-gate.ts";
-import { NO_GENERATION } from "../compute/compute.ts";
-import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
+import type { EncodeSettings } from "../compute/compute.ts";
 import type { ActiveSeries, Announced } from "./active-series.ts";
-import type { ArrivalAgreement } from "./arrival-agreement.ts";
-import { arrivalName, takesTime } from "./arrival-times.ts";
-import type { ArrivalTimes } from "./arrival-times.ts";
+import { ProfileEncoding } from "./profile-encoding.ts";
+import type { EncodingLimits, ProfileEncodingModules } from "./profile-encoding.ts";
+import { PushReceipt } from "./push-receipt.ts";
 import type { Keeping } from "./replicator.ts";
 import type { SeriesLimits } from "./series-limit.ts";
 import { foldSessions } from "./session-label.ts";
@@ -39,27 +38,22 @@ export interface AnnouncedAppends {
   arrived(): void;
 }
 
-export interface WriterModules {
-  readonly cluster: Cluster;
+export interface WriterModules extends Omit<ProfileEncodingModules, "settingsOf"> {
   readonly versions: WrittenVersions;
-  readonly compute: Compute;
+  readonly cluster: Cluster;
   readonly head: AnnouncedAppends;
   readonly replicator: { keep(record: EncodedRecord, caller: Caller): Keeping };
   readonly clock: Clock;
   readonly activeSeries: ActiveSeries;
-  readonly arrivalTimes: ArrivalTimes;
-  readonly arrivalAgreement: Pick<ArrivalAgreement, "agree">;
   readonly limitsFor: (tenant: TenantId) => WriterLimits;
   /** The tenant's records below it are in no answer: they were deleted, or are about to be. */
   readonly floorOf: (tenant: TenantId) => number;
-  /** The generation that a record kept now will be inserted into. */
-  readonly openGeneration: () => Generation;
   /** Why no writes are taken; undefined while they are. */
   readonly refusesBecause: () => string | undefined;
 }
 
 /** A tenant's limits. The same object as long as they do not change, so that workers are sent them once. */
-export interface WriterLimits extends EncodeSettings, SeriesLimits {
+export interface WriterLimits extends EncodingLimits, SeriesLimits {
   /** `limits.max_sessions_per_series`. 0: session ids are dropped; else they are counted modulo this. */
   readonly sessionsPerSeriesMax: number;
   /** `limits.push_max_concurrency`: profiles of one push that are worked on at once; 0: `PROFILES_AT_ONCE_MAX`. */
@@ -71,13 +65,15 @@ const PROFILES_AT_ONCE_MAX = 256;
 
 export class Writer implements ProfileSink {
   readonly #modules: WriterModules;
+  readonly #encodingModules: ProfileEncodingModules;
   /** Settings for records of another version than the newest: while members of two versions work together. */
-  readonly #olderSettings = new WeakMap<WriterLimits, EncodeSettings>();
+  readonly #olderSettings = new WeakMap<EncodingLimits, EncodeSettings>();
   #inFlightCount = 0;
   readonly #settled: (() => void)[] = [];
 
   constructor(modules: WriterModules) {
     this.#modules = modules;
+    this.#encodingModules = { ...modules, settingsOf: (limits) => this.#settingsOf(limits) };
   }
 
   async push(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<PushOutcome> {
@@ -90,21 +86,14 @@ export class Writer implements ProfileSink {
       const { sessionsPerSeriesMax } = limits;
       const labelSets = profiles.length === 1 ? [labelSetOf(profiles[0]!, sessionsPerSeriesMax)] : await this.#labelSetsOf(profiles, sessionsPerSeriesMax);
       announced = this.#modules.activeSeries.announce(tenant, labelSets, limits);
-      const refused: Refused[] = [];
-      const parts: Refused[] = [];
-      if (profiles.length === 1) {
-        const error = announced.refusal === undefined ? await this.#pushOne(tenant, profiles[0]!, labelSets[0]!, caller, { index: 0, parts }) : named(profiles[0]!, announced.refusal);
-        if (error !== undefined) refused.push({ index: 0, error });
-      } else {
-        await this.#pushAll(tenant, profiles, { labelSets, announced }, caller, refused, parts);
-      }
-      if (refused.length < profiles.length && !this.#modules.cluster.isInContact) await this.#modules.cluster.contact();
-      if (refused.length < profiles.length && !this.#modules.cluster.isInContact) throw unavailable("OUT_OF_CONTACT", "this node is out of contact with a majority of the members, which may have given it up: send it again, it counts once");
-      if (refused.length === 0) return parts.length === 0 ? { acceptedCount: profiles.length, refused } : { acceptedCount: profiles.length, refused, parts };
-      // One that this node could not take is an error of the whole push: the client sends it again, and what was kept counts once.
-      const notTaken = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
-      if (notTaken !== undefined) throw notTaken.error;
-      return { acceptedCount: profiles.length - refused.length, refused, ...(parts.length === 0 ? {} : { parts }) };
+      const receipt = new PushReceipt(profiles.length);
+      const push: PushUnderWay = { tenant, profiles, labelSets, announced, receipt, nowMs: this.#modules.clock.nowMs(), caller };
+      if (profiles.length !== 1) await this.#pushAll(push);
+      else if (announced.refusal === undefined) await this.#pushOne(push, 0);
+      else receipt.refuse(0, named(profiles[0]!, announced.refusal));
+      if (receipt.acceptedCount > 0 && !this.#modules.cluster.isInContact) await this.#modules.cluster.contact();
+      if (receipt.acceptedCount > 0 && !this.#modules.cluster.isInContact) throw unavailable("OUT_OF_CONTACT", "this node is out of contact with a majority of the members, which may have given it up: send it again, it counts once");
+      return receipt.outcome();
     } finally {
       announced?.end();
       if (--this.#inFlightCount === 0) for (const resolve of this.#settled.splice(0)) resolve();
@@ -126,7 +115,8 @@ export class Writer implements ProfileSink {
    * Works on so many profiles at once as the limit says: all of thousands would fill the workers' queues, be refused for that, and be sent
    * again for ever. Once a new series was refused, profiles with new label sets are not worked on any more: they would be refused as well.
    */
-  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], { labelSets, announced }: PushedLabelSets, caller: Caller, refused: Refused[], parts: Refused[]): Promise<void> {
+  async #pushAll(push: PushUnderWay): Promise<void> {
+    const { announced, labelSets, profiles, receipt, tenant } = push;
     const { pushProfilesAtOnceMax: profilesAtOnceMax } = this.#modules.limitsFor(tenant);
     const turnCount = Math.min(profilesAtOnceMax || PROFILES_AT_ONCE_MAX, PROFILES_AT_ONCE_MAX);
     let newRefusal: CodedError | undefined = announced.refusal;
@@ -134,17 +124,13 @@ export class Writer implements ProfileSink {
     for (let at = 0; at < profiles.length; ) {
       todo.length = 0;
       for (; at < profiles.length && todo.length < turnCount; at++) {
-        if (newRefusal !== undefined && announced.isNew(labelSets[at]!)) refused.push({ index: at, error: newRefusal });
+        if (newRefusal !== undefined && announced.isNew(labelSets[at]!)) receipt.refuse(at, newRefusal);
         else todo.push(at);
       }
-      const refusals = await Promise.all(todo.map((index) => this.#pushOne(tenant, profiles[index]!, labelSets[index]!, caller, { index, parts })));
-      for (const [inTurn, error] of refusals.entries()) {
-        if (error === undefined) continue;
-        refused.push({ index: todo[inTurn]!, error });
-        if (error.code === "SERIES_LIMIT" && error.cause instanceof CodedError) newRefusal ??= error.cause;
+      for (const error of await Promise.all(todo.map((index) => this.#pushOne(push, index)))) {
+        if (error?.code === "SERIES_LIMIT" && error.cause instanceof CodedError) newRefusal ??= error.cause;
       }
     }
-    refused.sort((a, b) => a.index - b.index);
   }
 
   /** Resolves when every push that is under way now has ended. */
@@ -155,36 +141,46 @@ export class Writer implements ProfileSink {
     });
   }
 
-  /** Why the profile, or a part of it, was refused; undefined where all of it is kept. */
-  async #pushOne(tenant: TenantId, profile: ArrivedProfile, labelSet: number, caller: Caller, { index, parts }: PartsOf): Promise<CodedError | undefined> {
+  /** Notes in the receipt what was refused of the profile at this place. Why it was, or a part of it; undefined where all of it is kept. */
+  async #pushOne({ caller, labelSets, nowMs, profiles, receipt, tenant }: PushUnderWay, index: number): Promise<CodedError | undefined> {
     const { activeSeries, floorOf, head, limitsFor, replicator } = this.#modules;
     let hasArrived = false;
     head.announce();
     try {
       caller.throwIfAborted(); // the caller may have left while earlier profiles of the push were worked on
       const limits = limitsFor(tenant);
-      let refusedParts: readonly CodedError[] = NO_PARTS;
-      const records = await this.#encode(tenant, profile, limits, (errors) => (refusedParts = errors));
+      const encoding = new ProfileEncoding(profiles[index]!, { tenant, limits, nowMs }, this.#encodingModules);
+      const records = await encoding.records();
       let keepings: readonly Keeping[] = NOTHING_KEPT;
       try {
         caller.throwIfAborted();
         const kept = aboveFloor(records, floorOf(tenant));
         if (kept.refusal !== undefined && kept.records.length === 0) throw kept.refusal;
-        const admitted = activeSeries.admit(tenant, kept.records, limits, labelSet);
+        const admitted = activeSeries.admit(tenant, kept.records, limits, labelSets[index]!);
         keepings = admitted.records.map((record) => replicator.keep(record, caller));
         hasArrived = true;
         head.arrived();
         await (keepings.length === 1 ? keepings[0]!.kept : allOf(keepings));
         if (admitted.refusal !== undefined) throw admitted.refusal;
-        for (const error of kept.refusal === undefined ? refusedParts : [...refusedParts, kept.refusal]) parts.push({ index, error });
+        receipt.refuseParts(index, kept.refusal === undefined ? encoding.refused : [...encoding.refused, kept.refusal]);
       } finally {
         this.#giveBack(records, keepings);
       }
       return undefined;
     } catch (error) {
       if (!hasArrived) head.arrived();
-      return named(profile, error);
+      const refusal = named(profiles[index]!, error);
+      receipt.refuse(index, refusal);
+      return refusal;
     }
+  }
+
+  #settingsOf(limits: EncodingLimits): EncodeSettings {
+    const recordVersion = this.#modules.versions.versionOf("record");
+    if (recordVersion === RECORD_VERSION) return limits;
+    let settings = this.#olderSettings.get(limits);
+    if (settings?.recordVersion !== recordVersion) this.#olderSettings.set(limits, (settings = { ...limits, recordVersion }));
+    return settings;
   }
 
   /** Gives the workers their memory back, as soon as nobody reads the records in it. */
@@ -195,95 +191,18 @@ export class Writer implements ProfileSink {
     if (reading.length === 0) compute.release(records);
     else void Promise.all(reading).then(() => compute.release(records));
   }
-
-  #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits, onRefused: OnRefused): Promise<readonly EncodedRecord[]> {
-    const nowMs = this.#modules.clock.nowMs();
-    const name = arrivalName(tenant, profile);
-    if (name !== undefined) return this.#encodeNamed(name, nowMs, tenant, profile, limits, onRefused);
-    return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits, onRefused);
-  }
-
-  /**
-   * Encodes a push that may have no time of its own. It gets one before it is encoded, so that copies that are under way at the same time get the same one.
-   * Where it turns out to have none, the cluster is asked which one it has; if another, it is encoded again.
-   */
-  async #encodeNamed(name: string, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits, onRefused: OnRefused): Promise<readonly EncodedRecord[]> {
-    const { arrivalAgreement, arrivalTimes, cluster, compute } = this.#modules;
-    // One round; two where a record that the head held at the start has the same name and turns out to be another profile.
-    for (;;) {
-      const arrival = arrivalTimes.take(name, profile, nowMs, limits);
-      const { timeMs } = arrival;
-      let records: readonly EncodedRecord[];
-      try {
-        records = await this.#encodeAt(timeMs, nowMs, tenant, profile, limits, onRefused);
-      } catch (error) {
-        arrivalTimes.keep(arrival);
-        throw error;
-      }
-      if (!arrivalTimes.settle(arrival, profile, records)) {
-        compute.release(records);
-        continue;
-      }
-      if (!takesTime(records, timeMs) || arrival.isAgreed || cluster.view.members.length === 1) return records;
-      try {
-        const agreedMs = await arrivalAgreement.agree(tenant, arrivalTimes.keyOf(name, arrival), timeMs);
-        arrivalTimes.noteAgreed(arrival, agreedMs);
-        if (agreedMs === timeMs) return records;
-      } catch (error) {
-        compute.release(records);
-        throw error;
-      }
-      compute.release(records);
-      return this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits, onRefused);
-    }
-  }
-
-  /** The same object for the same limits and version, so that workers are sent it once. */
-  #settingsOf(limits: WriterLimits): EncodeSettings {
-    const recordVersion = this.#modules.versions.versionOf("record");
-    if (recordVersion === RECORD_VERSION) return limits;
-    let settings = this.#olderSettings.get(limits);
-    if (settings?.recordVersion !== recordVersion) this.#olderSettings.set(limits, (settings = { ...limits, recordVersion }));
-    return settings;
-  }
-
-  #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits, onRefused: OnRefused): Promise<readonly EncodedRecord[]> {
-    const { cluster, compute, openGeneration } = this.#modules;
-    return compute.encode({
-      tenant,
-      labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
-      pprof: profile.pprof,
-      format: profile.format,
-      profileId: profile.profileId,
-      fallbackTimeNs: BigInt(fallbackTimeMs) * 1_000_000n,
-      idempotencyKey: profile.idempotencyKey,
-      nowMs,
-      ingest: profile.ingest,
-      settings: this.#settingsOf(limits),
-      onRefused,
-      // Among several members most records have their rank 0 elsewhere, and rows that are pre-interned in vain cost more than to decode the others once more.
-      generation: cluster.view.members.length === 1 ? openGeneration() : NO_GENERATION,
-    });
-  }
 }
 
-interface Refused {
-  readonly index: number;
-  readonly error: CodedError;
-}
-
-/** Where the refusals go of profiles in one body of the push. */
-interface PartsOf {
-  readonly index: number;
-  readonly parts: Refused[];
-}
-
-type OnRefused = (refused: readonly CodedError[]) => void;
-
-/** The label sets of a push: one for each of its profiles. */
-interface PushedLabelSets {
+interface PushUnderWay {
+  readonly tenant: TenantId;
+  readonly profiles: readonly ArrivedProfile[];
+  /** One for each of the profiles. */
   readonly labelSets: readonly number[];
   readonly announced: Announced;
+  readonly receipt: PushReceipt;
+  /** When it came: one time for all of it, which profiles without a time of their own get. */
+  readonly nowMs: number;
+  readonly caller: Caller;
 }
 
 function labelSetOf({ labels }: ArrivedProfile, sessionsPerSeriesMax: number): number {
@@ -316,5 +235,4 @@ async function allOf(keepings: readonly Keeping[]): Promise<void> {
   for (const outcome of await Promise.allSettled(keepings.map(({ kept }) => kept))) if (outcome.status === "rejected") throw outcome.reason;
 }
 
-const NO_PARTS: readonly CodedError[] = [];
 const NOTHING_KEPT: readonly Keeping[] = [];

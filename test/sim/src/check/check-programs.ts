@@ -57,10 +57,10 @@ export async function endScraping(world: World): Promise<readonly ScrapedSpan[]>
   if (programs === undefined) return [];
   const { addresses, intervalMs, timeoutMs } = programs.settings;
   const targets = addresses.flatMap((address) => programs.profiles.map((profile) => ({ address, profile })));
-  // Without any fault all of them must be stored, from the first one on.
-  const fromIndex = faults.isQuiet ? 0 : programs.answers.length;
+  // Without any fault all answers must be stored, from the first one on; else those that were asked for after the faults, since a request of before may have drawn one.
+  const calmMs = faults.isQuiet ? 0 : scheduler.nowMs;
   const steadyOf = ({ address, profile }: (typeof targets)[number]): readonly ProgramAnswer[] | undefined => {
-    const all = programs.answers.slice(fromIndex).filter((answer) => answer.address === address && answer.profile === profile);
+    const all = programs.answers.filter((answer) => answer.fromMs >= calmMs && answer.address === address && answer.profile === profile);
     const last = faults.isQuiet ? all : all.slice(-STEADY_COUNT);
     return last.length >= STEADY_COUNT && last.every(({ asker, isWhole, start }) => asker === last[0]!.asker && start === last[0]!.start && isWhole) ? last : undefined;
   };
