@@ -25,7 +25,7 @@ export interface FormatProfile {
 }
 
 export interface FormatBody {
-  /** Read one by one: a later profile is made when the earlier one has become records. */
+  /** Read one by one: profiles are made while earlier ones become records, a few ahead at most. */
   readonly profiles: Iterable<FormatProfile>;
   /** What of the body the reader refused while the rest is kept: a refusal for each profile. Whole once `profiles` is read to its end. */
   readonly refused?: readonly CodedError[];

@@ -6,6 +6,11 @@ import { encodeUtf8, putUvarint, putUvarint64, putUvarintHalves, VARINT_BYTES_MA
 
 const CAPACITY_MIN = 1 << 14;
 
+/** Memory that copies share. All of it is kept for as long as one of them is. */
+const COPIES_BYTES = 1 << 16;
+/** A longer copy has memory of its own. */
+const COPY_BYTES_MAX = 1 << 14;
+
 /** Fields of up to so many bytes are copied one by one: a call of the runtime costs more than the copy. Their length takes one byte. */
 const SHORT_BYTES_MAX = 48;
 
@@ -15,16 +20,23 @@ const NUMBERS_BYTES_MAX = 5 * 9 + VARINT_BYTES_MAX + 1;
 export class MessageBuffer {
   bytes: Uint8Array = new Uint8Array(CAPACITY_MIN);
   length = 0;
+  #copies: Uint8Array = new Uint8Array(0);
+  #copied = 0;
 
   reset(): void {
     this.length = 0;
   }
 
-  /** A copy of what was written. Short ones share memory of Node's pool, which spares an allocation outside of the heap for each. */
+  /** A copy of what was written. Short ones lie in memory that they share, which spares an allocation outside of the heap for each. */
   copy(): Uint8Array {
-    const { buffer, byteOffset } = Buffer.allocUnsafe(this.length);
-    const copy = new Uint8Array(buffer, byteOffset, this.length);
-    copy.set(this.bytes.subarray(0, this.length));
+    const { length } = this;
+    if (length > COPY_BYTES_MAX) return this.bytes.slice(0, length);
+    if (this.#copied + length > this.#copies.length) {
+      this.#copies = new Uint8Array(Buffer.allocUnsafeSlow(COPIES_BYTES).buffer);
+      this.#copied = 0;
+    }
+    const copy = this.#copies.subarray(this.#copied, (this.#copied += length));
+    copy.set(this.bytes.subarray(0, length));
     return copy;
   }
 

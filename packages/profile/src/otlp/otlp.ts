@@ -18,7 +18,7 @@ import { layoutOf } from "./generation.ts";
 import { bytesOfJson } from "./otlp-json.ts";
 import { OtlpPprofWriter } from "./otlp-pprof.ts";
 import { OtlpSample } from "./otlp-sample.ts";
-import { profileHead } from "./profile-head.ts";
+import { ProfileHeads } from "./profile-head.ts";
 import { seriesLabelsOf, SERVICE_ATTRIBUTE, serviceOf, sharedLabelsOf } from "./series-labels.ts";
 import { LENGTH, WireCursor } from "./wire-cursor.ts";
 
@@ -73,9 +73,12 @@ export function readExport(body: Uint8Array, { encoding }: OtlpForm, limits: Pro
 class ExportReading {
   readonly refused: CodedError[] = [];
   readonly #tables: ExportTables;
-  readonly #layout: Layout;
   readonly #attributes: Attributes;
+  readonly #heads: ProfileHeads;
   readonly #writer: OtlpPprofWriter;
+  readonly #cursor: WireCursor;
+  /** Of the export's version. Absent: no sample names a service. */
+  readonly #sample: OtlpSample | undefined;
   /** The service that an attribute of the dictionary names. Most exports have none. */
   readonly #services: ReadonlyMap<number, string>;
   #seriesCount = 0;
@@ -85,12 +88,14 @@ class ExportReading {
 
   constructor(tables: ExportTables, layout: Layout, limits: ProfileLimits) {
     this.#tables = tables;
-    this.#layout = layout;
     this.#attributes = new Attributes(tables);
     this.#pprofBytesMax = PPROF_BYTES_MIN + 4 * tables.bytes.length;
     this.#readBytesMax = 2 * this.#pprofBytesMax;
     this.#writer = new OtlpPprofWriter(tables, this.#attributes, layout, { ...limits, readBytesMax: this.#readBytesMax });
     this.#services = servicesOf(tables, this.#attributes);
+    this.#heads = new ProfileHeads(tables, layout);
+    this.#cursor = new WireCursor(tables.bytes);
+    this.#sample = this.#services.size === 0 ? undefined : new OtlpSample(tables.bytes, layout);
   }
 
   *profiles(): Generator<OtlpProfile> {
@@ -131,7 +136,7 @@ class ExportReading {
 
   /** The attributes of the resource or scope, which is field 1 of the message that lies there. Of several the last one counts. */
   #attributesIn({ start, stop }: Place, field: number): readonly Label[] {
-    const cursor = new WireCursor(this.#tables.bytes).enter(start, stop);
+    const cursor = this.#cursor.enter(start, stop);
     let found: readonly Label[] = [];
     while (cursor.next()) if (cursor.field === 1 && cursor.wire === LENGTH) found = this.#attributes.of(field, cursor.start, cursor.stop);
     return found;
@@ -141,7 +146,7 @@ class ExportReading {
   #profile(owner: Owner, start: number, stop: number, name: string, made: OtlpProfile[]): void {
     const madeCount = made.length;
     try {
-      const head = profileHead(this.#tables, this.#layout, start, stop);
+      const head = this.#heads.read(start, stop);
       for (const [service, samples] of this.#samplesByService(start, stop)) {
         if (++this.#seriesCount > SERIES_MAX) break;
         const labels = seriesLabelsOf(head.name, service === "" ? owner.service : service, owner.labels);
@@ -162,18 +167,20 @@ class ExportReading {
   }
 
   /** Where the samples lie, start and stop in turn, by the service that they name: "" for those that name none. */
-  #samplesByService(start: number, stop: number): Map<string, number[]> {
+  #samplesByService(start: number, stop: number): Iterable<readonly [service: string, samples: number[]]> {
+    const cursor = this.#cursor.enter(start, stop);
+    let places: number[] | undefined = [];
     const found = new Map<string, number[]>();
-    const cursor = new WireCursor(this.#tables.bytes).enter(start, stop);
-    const sample = this.#services.size === 0 ? undefined : new OtlpSample(this.#tables.bytes, this.#layout);
     while (cursor.next()) {
       if (cursor.field !== 2 || cursor.wire !== LENGTH) continue;
-      const service = sample === undefined ? "" : this.#serviceIn(sample.read(cursor.start, cursor.stop));
-      const places = found.get(service);
-      if (places === undefined) found.set(service, [cursor.start, cursor.stop]);
-      else places.push(cursor.start, cursor.stop);
+      if (this.#sample !== undefined) {
+        const service = this.#serviceIn(this.#sample.read(cursor.start, cursor.stop));
+        places = found.get(service);
+        if (places === undefined) found.set(service, (places = []));
+      }
+      places.push(cursor.start, cursor.stop);
     }
-    return found;
+    return this.#sample === undefined && places.length > 0 ? [["", places]] : found;
   }
 
   #serviceIn({ attributes, attributeCount }: OtlpSample): string {

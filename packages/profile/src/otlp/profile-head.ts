@@ -34,33 +34,61 @@ const DURATION_DEFAULT_NS = 10_000_000_000;
 const SAMPLE_TYPES_MAX = 4096;
 const NO_TYPE: SampleType = { type: "", unit: "" };
 
-export function profileHead(tables: ExportTables, { profile }: Layout, start: number, stop: number): ProfileHead {
-  const types: SampleType[] = [];
-  let periodType = NO_TYPE;
-  let period: number | bigint = 0;
-  let durationNs: number | bigint = 0;
-  let [timeLow, timeHigh] = [0, 0];
-  let locationIndices: readonly [number, number] = [0, 0];
-  const cursor = new WireCursor(tables.bytes).enter(start, stop);
-  while (cursor.next()) {
-    const { field, wire } = cursor;
-    if (field === 1 && wire === LENGTH) {
-      if (types.length === SAMPLE_TYPES_MAX) throw malformed(`it has more than ${SAMPLE_TYPES_MAX} sample types: send fewer`);
-      types.push(valueType(tables, cursor));
-    } else if (field === profile.locationIndices && wire === LENGTH) locationIndices = [cursor.start, cursor.stop];
-    else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) [timeLow, timeHigh] = [cursor.low(), cursor.high()];
-    else if (field === profile.duration && wire === VARINT) durationNs = cursor.int64();
-    else if (field === profile.periodType && wire === LENGTH) periodType = valueType(tables, cursor);
-    else if (field === profile.period && wire === VARINT) period = cursor.int64();
+/** Reads the heads of an export's profiles. */
+export class ProfileHeads {
+  readonly #tables: ExportTables;
+  readonly #layout: Layout["profile"];
+  readonly #cursor: WireCursor;
+  readonly #typeCursor: WireCursor;
+
+  constructor(tables: ExportTables, layout: Layout) {
+    this.#tables = tables;
+    this.#layout = layout.profile;
+    this.#cursor = new WireCursor(tables.bytes);
+    this.#typeCursor = new WireCursor(tables.bytes);
   }
-  if (types.length === 0) throw malformed("it has no sample_type: say what its values are");
-  if (durationNs <= 0) durationNs = DURATION_DEFAULT_NS;
-  if (timeHigh >= 2 ** 31) [timeLow, timeHigh] = [0, 0]; // a negative one
-  // A period of 0 says that nothing is sampled periodically, whatever its type.
-  const sampled = period === 0 ? NO_TYPE : periodType;
-  const scales = types.map((type) => (isCpuSamples(type, sampled) ? period : 1));
-  const shown = types.map((type) => (isCpuSamples(type, sampled) ? sampled : type));
-  return { name: nameOf(types, sampled), types: shown, scales, periodType, period, timeLow, timeHigh, durationNs, locationIndices };
+
+  /** Of the profile that lies there. Throws a refusal of it. */
+  read(start: number, stop: number): ProfileHead {
+    const profile = this.#layout;
+    const types: SampleType[] = [];
+    let periodType = NO_TYPE;
+    let period: number | bigint = 0;
+    let durationNs: number | bigint = 0;
+    let [timeLow, timeHigh] = [0, 0];
+    let locationIndices: readonly [number, number] = [0, 0];
+    const cursor = this.#cursor.enter(start, stop);
+    while (cursor.next()) {
+      const { field, wire } = cursor;
+      if (field === 1 && wire === LENGTH) {
+        if (types.length === SAMPLE_TYPES_MAX) throw malformed(`it has more than ${SAMPLE_TYPES_MAX} sample types: send fewer`);
+        types.push(this.#valueType(cursor));
+      } else if (field === profile.locationIndices && wire === LENGTH) locationIndices = [cursor.start, cursor.stop];
+      else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) [timeLow, timeHigh] = [cursor.low(), cursor.high()];
+      else if (field === profile.duration && wire === VARINT) durationNs = cursor.int64();
+      else if (field === profile.periodType && wire === LENGTH) periodType = this.#valueType(cursor);
+      else if (field === profile.period && wire === VARINT) period = cursor.int64();
+    }
+    if (types.length === 0) throw malformed("it has no sample_type: say what its values are");
+    if (durationNs <= 0) durationNs = DURATION_DEFAULT_NS;
+    if (timeHigh >= 2 ** 31) [timeLow, timeHigh] = [0, 0]; // a negative one
+    // A period of 0 says that nothing is sampled periodically, whatever its type.
+    const sampled = period === 0 ? NO_TYPE : periodType;
+    const scales = types.map((type) => (isCpuSamples(type, sampled) ? period : 1));
+    const shown = types.map((type) => (isCpuSamples(type, sampled) ? sampled : type));
+    return { name: nameOf(types, sampled), types: shown, scales, periodType, period, timeLow, timeHigh, durationNs, locationIndices };
+  }
+
+  #valueType({ start, stop }: WireCursor): SampleType {
+    let type = 0;
+    let unit = 0;
+    const cursor = this.#typeCursor.enter(start, stop);
+    while (cursor.next()) {
+      if (cursor.field === 1 && cursor.wire === VARINT) type = cursor.number;
+      else if (cursor.field === 2 && cursor.wire === VARINT) unit = cursor.number;
+    }
+    return { type: stringAt(this.#tables, type), unit: stringAt(this.#tables, unit) };
+  }
 }
 
 function isCpuSamples({ type, unit }: SampleType, period: SampleType): boolean {
@@ -72,14 +100,4 @@ function nameOf(types: readonly SampleType[], periodType: SampleType): string {
   if (first!.type === "off_cpu" && first!.unit === "nanoseconds" && types.length === 1 && periodType.type === "") return "off_cpu";
   if (periodType.type === "" || isCpuSamples(first!, periodType)) return "process_cpu";
   return periodType.type;
-}
-
-function valueType(tables: ExportTables, { start, stop }: WireCursor): SampleType {
-  let [type, unit] = [0, 0];
-  const cursor = new WireCursor(tables.bytes).enter(start, stop);
-  while (cursor.next()) {
-    if (cursor.field === 1 && cursor.wire === VARINT) type = cursor.number;
-    else if (cursor.field === 2 && cursor.wire === VARINT) unit = cursor.number;
-  }
-  return { type: stringAt(tables, type), unit: stringAt(tables, unit) };
 }
