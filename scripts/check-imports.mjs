@@ -42,7 +42,7 @@ const MAY_IMPORT = {
  * them and may use all; only a room after "." may use these files. Tests and `testing` folders are free.
  */
 const ROOMS = {
-  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "jfr", "otlp", "formats", "record", "graph", "scan"],
+  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "jfr", "otlp", "formats", "record", "graph", "scan", "files"],
   head: ["entries", "store", "disk", "state", "recovery"],
   block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "rpc", "read", "write", "admin", "listener"],
