@@ -48,7 +48,7 @@ const ROOMS = {
   api: ["proto", "print", "ports", "bodies", "rpc", "read", "write", "admin", "listener"],
   gossip: ["items", "table", "membership", "links", "libp2p"],
   scrape: ["relabel", "config", "http", ".", "discovery", "targets", "loop"],
-  node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "scrape", "config", ".", "cli"],
+  node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "scrape", "adhoc", "config", ".", "cli"],
 };
 
 const NETWORK = ["net", "http", "https", "http2", "tls", "dgram", "dns", "dns/promises"];
