@@ -42,13 +42,13 @@ const MAY_IMPORT = {
  * them and may use all; only a room after "." may use these files. Tests and `testing` folders are free.
  */
 const ROOMS = {
-  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "jfr", "otlp", "formats", "record", "graph", "scan"],
+  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "jfr", "otlp", "formats", "record", "graph", "scan", "files"],
   head: ["entries", "store", "disk", "state", "recovery"],
   block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "rpc", "read", "write", "admin", "listener"],
   gossip: ["items", "table", "membership", "links", "libp2p"],
   scrape: ["relabel", "config", "http", ".", "discovery", "targets", "loop"],
-  node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "scrape", "config", ".", "cli"],
+  node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "scrape", "adhoc", "config", ".", "cli"],
 };
 
 const NETWORK = ["net", "http", "https", "http2", "tls", "dgram", "dns", "dns/promises"];

@@ -32,6 +32,8 @@ export interface ApiRoutesModules {
   /** OTLP profiles over HTTP, and as an RPC. */
   readonly otlpHttp: Handler;
   readonly otlpRpc: Handler;
+  /** AdHocProfileService. Absent: there is none. */
+  readonly adHoc?: readonly Route[];
   /** Absent: there is no `/debug/pprof/`. */
   readonly profiler?: DebugProfiler;
   /** Absent: there is no web page. */
@@ -61,6 +63,7 @@ export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesMod
     ...unaryRpc(topTable.path, topTable.handler, query),
     ...unaryRpc(FEATURE_FLAGS_PATH, featureFlagsHandler(querierOptions), query),
     ...unaryRpc(VERSION_PATH, versionHandler(querierOptions), { isQuery: true }),
+    ...(modules.adHoc ?? []),
     route("GET", "/pyroscope/render", renderHandler(options, modules), read),
     route("GET", "/pyroscope/render-diff", renderDiffHandler(options, modules), read),
     route("GET", "/pyroscope/label-values", labelValuesHandler(options, modules), read),

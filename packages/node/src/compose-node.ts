@@ -7,7 +7,7 @@
  * What must stay true: no module holds state of a node. A node that is dropped at any moment, as a crash does, leaves nothing but what is on its disk
  * and in its bucket.
  */
-import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, otlpHttpHandler, otlpRpcHandler, PushCounts, PushGate, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import { adHocRoutes, adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, otlpHttpHandler, otlpRpcHandler, PushCounts, PushGate, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ApiRoutesModules, NodeAdmin, ServerLimits, WriteModules } from "@pyromesh/api";
 import { CodedError, describeSystemError, messageOf, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
@@ -228,7 +228,8 @@ export class ComposedNode {
     const { clock } = this.#world;
     const options = { limitsOf: this.#limitsOf };
     const modules = { ...this.#writes, clock };
-    return { source: this.#node.source, admin: this.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules), otlpHttp: otlpHttpHandler(options, modules), otlpRpc: otlpRpcHandler(options, modules) };
+    const adHoc = adHocRoutes({ limitsOf: this.#limitsOf, queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT }, { adHoc: this.#node.adHoc, rateLimit: this.#writes.rateLimit, clock });
+    return { adHoc, source: this.#node.source, admin: this.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules), otlpHttp: otlpHttpHandler(options, modules), otlpRpc: otlpRpcHandler(options, modules) };
   }
 
   /** What pushes over HTTP and what is scraped are counted and limited by. */

@@ -11,13 +11,15 @@
  *
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
-import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
+import type { AdHocProfiles, NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
 import { assert, CodedError, toHex, Turns, unavailable, untilAborted } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource, readReplication } from "@pyromesh/block";
 import type { FoundNotes, Head, HeadModules, HeldVersions } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
+import { KeptAdHocProfiles } from "./adhoc/adhoc-profiles.ts";
+import { AdHocExpiry } from "./adhoc/expiry.ts";
 import { BucketLink } from "./background/bucket-link.ts";
 import { Flusher } from "./background/flusher.ts";
 import { Generations } from "./background/generations.ts";
@@ -133,6 +135,8 @@ interface Engines {
   readonly writeHealth: WriteHealth;
   readonly writer: Writer;
   readonly reader: Reader;
+  readonly adHoc: KeptAdHocProfiles;
+  readonly adHocExpiry: AdHocExpiry;
 }
 
 /** The rule allows it: what a node takes that is the only one is on its disk, and nobody promised more. But its operator expects more, where a DNS name or a file was not complete yet. */
@@ -152,6 +156,7 @@ interface Replayed {
 export class Node {
   readonly sink: ProfileSink;
   readonly source: QueuedSource;
+  readonly adHoc: AdHocProfiles;
   readonly admin: NodeAdmin;
   /** What this node takes of limits that hold for the cluster. */
   readonly usage: ClusterUsage;
@@ -179,6 +184,12 @@ export class Node {
     this.#closers.push(() => modules.compute.stop());
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
+    };
+    this.adHoc = {
+      upload: async (tenant, upload, signal) => this.#replayed.adHoc.upload(tenant, upload, signal),
+      get: async (tenant, query, signal) => this.#replayed.adHoc.get(tenant, query, signal),
+      list: async (tenant, signal) => this.#replayed.adHoc.list(tenant, signal),
+      diff: async (tenant, query, signal) => this.#replayed.adHoc.diff(tenant, query, signal),
     };
     this.#activeSeries = new ActiveSeries({ elsewhere: (tenant) => this.usage.seriesElsewhere(tenant) }, modules);
     this.usage = new ClusterUsage({ ...modules, series: this.#activeSeries });
@@ -220,7 +231,7 @@ export class Node {
     const { logger } = this.#modules;
     if (this.#config.retentionMs > 0) logger.warn("this version deletes nothing, whatever --retention says: the bucket grows; --retention 0 ends this warning");
     await this.replay();
-    const { catalog, flusher, head, link, member, writeHealth } = this.#replayed;
+    const { adHocExpiry, catalog, flusher, head, link, member, writeHealth } = this.#replayed;
     await writeHealth.start();
     this.#wasMarked = head.bucketMark !== undefined;
     await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
@@ -229,6 +240,7 @@ export class Node {
     if (this.#stopping !== undefined) return;
     this.#phase = "ready";
     flusher.start();
+    adHocExpiry.start();
     logger.info("ready", { segments: catalog.entryCount, store: Buffer.from(head.storeId).toString("hex") });
   }
 
@@ -296,6 +308,7 @@ export class Node {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
     this.#engines?.link.stop();
     this.#engines?.unreadable.stop();
+    await this.#engines?.adHocExpiry.stop();
     await this.#engines?.writeHealth.stop();
     // What is being opened can only be closed once it is open. Its failure is reported to whoever started it.
     await this.#replaying?.catch(() => undefined);
@@ -494,7 +507,10 @@ export class Node {
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { cluster, versions, beginNotes, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer: writing.writer, reader };
+    const ensureOurs = (signal: AbortSignal): Promise<void> => link.ensureOurs(signal);
+    const adHoc = new KeptAdHocProfiles({ bucket, guarded: link.guarded, ensureOurs, clock, compute, limitsOf: (tenant) => limitsFor(this.#limits, tenant), random });
+    const adHocExpiry = new AdHocExpiry({ bucket, clock, cluster, logger, metrics, ageMsOf: (tenant) => limitsFor(this.#limits, tenant).adHocAgeMs, ensureOurs });
+    return { adHoc, adHocExpiry, cluster, versions, beginNotes, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer: writing.writer, reader };
   }
 
   #composeMember(cluster: JoinedCluster, parts: Pick<MemberModules, "catalog" | "flusher" | "generations" | "head" | "link" | "local" | "segmentMemory" | "source" | "versions">): Member {

@@ -4,7 +4,8 @@
  * Clients depend on the keys and their order; `groups`, `heatmap` and `timeline` are always there, null where empty.
  */
 import { ByteWriter } from "@pyromesh/base";
-import type { FlameGraph, FlameGraphDiff, Int64, Interrupt, PointsShape, ProfileType, TimeSeries } from "@pyromesh/profile";
+import { graphMetadata } from "@pyromesh/profile";
+import type { FlameGraph, FlameGraphDiff, GraphMetadata, Int64, Interrupt, PointsShape, ProfileType, TimeSeries } from "@pyromesh/profile";
 import { REPLY_GROWTH } from "../proto/json-encode.ts";
 import { timelineGroups, timelineOf } from "./render-timeline.ts";
 import type { Timeline } from "./render-timeline.ts";
@@ -22,7 +23,7 @@ export function printRender({ graph, series, profileType, shape }: RenderReplyIn
   const range = [shape.startMs, shape.endMs, shape.stepMs / 1000] as const;
   const [first] = shape.groupBy;
   const out = new ByteWriter(1 << 16, REPLY_GROWTH);
-  writeGraph(graph, "single", profileType, out, interrupt);
+  writeGraph(graph, "single", metadataOf(profileType), out, interrupt);
   out.utf8(`,"timeline":`);
   writeTimeline(timelineOf(series, ...range), out, interrupt);
   out.utf8(`,"groups":`);
@@ -31,10 +32,21 @@ export function printRender({ graph, series, profileType, shape }: RenderReplyIn
   return out.utf8(`,"heatmap":null}`).finish();
 }
 
+/** The same of a graph that has no timeline. */
+export function printGraph(graph: FlameGraph, metadata: GraphMetadata, interrupt: Interrupt): Uint8Array {
+  const out = new ByteWriter(1 << 16, REPLY_GROWTH);
+  writeGraph(graph, "single", metadata, out, interrupt);
+  return out.utf8(`,"timeline":null,"groups":null,"heatmap":null}`).finish();
+}
+
 /** GET /pyroscope/render-diff */
 export function printRenderDiff(graph: FlameGraphDiff, profileType: ProfileType, interrupt: Interrupt): Uint8Array {
+  return printGraphDiff(graph, metadataOf(profileType), interrupt);
+}
+
+export function printGraphDiff(graph: FlameGraphDiff, metadata: GraphMetadata, interrupt: Interrupt): Uint8Array {
   const out = new ByteWriter(1 << 16, REPLY_GROWTH);
-  writeGraph(graph, "double", profileType, out, interrupt);
+  writeGraph(graph, "double", metadata, out, interrupt);
   out.utf8(`,"timeline":null,"groups":null,"heatmap":null`);
   if (!isZero(graph.leftTicks)) out.utf8(`,"leftTicks":${graph.leftTicks}`);
   if (!isZero(graph.rightTicks)) out.utf8(`,"rightTicks":${graph.rightTicks}`);
@@ -42,7 +54,7 @@ export function printRenderDiff(graph: FlameGraphDiff, profileType: ProfileType,
 }
 
 /** Written by hand: values above 2^53 are bigints, which JSON.stringify refuses. */
-function writeGraph(graph: FlameGraph, format: "single" | "double", profileType: ProfileType, out: ByteWriter, interrupt: Interrupt): void {
+function writeGraph(graph: FlameGraph, format: "single" | "double", { name, sampleRate, spyName, units }: GraphMetadata, out: ByteWriter, interrupt: Interrupt): void {
   out.utf8(`{"version":1,"flamebearer":{"names":[`);
   for (const [index, name] of graph.names.entries()) {
     interrupt.after(1);
@@ -55,16 +67,11 @@ function writeGraph(graph: FlameGraph, format: "single" | "double", profileType:
     writeNumbers(values, out, interrupt);
   }
   out.utf8(`],"numTicks":${graph.total},"maxSelf":${graph.maxSelf}},"metadata":`);
-  const { units, sampleRate } = unitsOf(profileType);
-  out.utf8(JSON.stringify({ format, spyName: "", sampleRate, units, name: profileType.sampleType }));
+  out.utf8(JSON.stringify({ format, spyName, sampleRate, units, name }));
 }
 
-const COUNTED = new Set(["inuse_objects", "alloc_objects", "goroutine", "samples"]);
-
-/** Values of a cpu profile are nanoseconds, shown as samples at a rate of a billion a second. */
-function unitsOf(type: ProfileType): { units: string; sampleRate: number } {
-  if (type.sampleType === "cpu") return { units: "samples", sampleRate: 1_000_000_000 };
-  return { units: COUNTED.has(type.sampleType) ? "objects" : type.sampleUnit, sampleRate: 100 };
+function metadataOf({ sampleType, sampleUnit }: ProfileType): GraphMetadata {
+  return graphMetadata({ type: sampleType, unit: sampleUnit });
 }
 
 function writeTimeline({ startTime, samples, durationDelta }: Timeline, out: ByteWriter, interrupt: Interrupt): void {

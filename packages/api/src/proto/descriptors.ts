@@ -50,6 +50,7 @@ const FILE: MessageSchema<object> = message("google.protobuf.FileDescriptorProto
 ]);
 
 const FILE_BY_PACKAGE: Readonly<Record<string, string>> = {
+  "adhocprofiles.v1": "adhocprofiles/v1/adhocprofiles.proto",
   "capabilities.v1": "capabilities/v1/feature_flags.proto",
   "google.v1": "google/v1/profile.proto",
   "grpc.health.v1": "grpc/health/v1/health.proto",

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
+import * as adHocSchemas from "./adhocprofiles-v1.ts";
 import * as aboutSchemas from "./about-v1.ts";
 import * as healthSchemas from "./grpc-health-v1.ts";
 import * as pprofSchemas from "./pprof-v1.ts";
@@ -12,6 +13,7 @@ import * as typesSchemas from "./types-v1.ts";
 
 const FOLDER = new URL("../../proto/", import.meta.url);
 const FILES = [
+  "adhocprofiles/v1/adhocprofiles.proto",
   "types/v1/types.proto",
   "querier/v1/querier.proto",
   "google/v1/profile.proto",
@@ -67,7 +69,7 @@ function allSchemas(): Map<string, MessageSchema<object>> {
     found.set(schema.name, schema);
     for (const field of schema.fields) if (field.message !== undefined) visit(field.message);
   };
-  for (const exported of [typesSchemas, querierSchemas, pprofSchemas, ownSchemas, aboutSchemas, healthSchemas, otlpSchemas, pushSchemas].flatMap((module) => Object.values(module))) {
+  for (const exported of [adHocSchemas, typesSchemas, querierSchemas, pprofSchemas, ownSchemas, aboutSchemas, healthSchemas, otlpSchemas, pushSchemas].flatMap((module) => Object.values(module))) {
     if (typeof exported === "object" && exported !== null && "fields" in exported) visit(exported as MessageSchema<object>);
   }
   return found;

@@ -1,4 +1,5 @@
 /** The services of a node with their methods, for clients that ask for them; `proto/` has the same as `.proto` files. */
+import * as adHoc from "./adhocprofiles-v1.ts";
 import * as about from "./about-v1.ts";
 import * as health from "./grpc-health-v1.ts";
 import { PPROF } from "./pprof-v1.ts";
@@ -38,6 +39,15 @@ export const SERVICES: ReadonlyMap<string, readonly ServiceMethod[]> = new Map([
       method("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE),
       method("GetProfileStats", t.GET_PROFILE_STATS_REQUEST, t.GET_PROFILE_STATS_RESPONSE),
       method("AnalyzeQuery", q.ANALYZE_QUERY_REQUEST, q.ANALYZE_QUERY_RESPONSE),
+    ],
+  ],
+  [
+    "adhocprofiles.v1.AdHocProfileService",
+    [
+      method("Upload", adHoc.AD_HOC_UPLOAD_REQUEST, adHoc.AD_HOC_GET_RESPONSE),
+      method("Get", adHoc.AD_HOC_GET_REQUEST, adHoc.AD_HOC_GET_RESPONSE),
+      method("List", adHoc.AD_HOC_LIST_REQUEST, adHoc.AD_HOC_LIST_RESPONSE),
+      method("Diff", adHoc.AD_HOC_DIFF_REQUEST, adHoc.AD_HOC_DIFF_RESPONSE),
     ],
   ],
   ["pyromesh.query.v1.QueryService", [method("SelectTopTable", own.SELECT_TOP_TABLE_REQUEST, own.SELECT_TOP_TABLE_RESPONSE)]],

@@ -12,7 +12,7 @@ import { loadSync } from "@grpc/proto-loader";
 import type { PackageDefinition } from "@grpc/proto-loader";
 
 const FOLDER = fileURLToPath(new URL("../../proto/", import.meta.url));
-const FILES = ["querier/v1/querier.proto", "push/v1/push.proto", "version/v1/version.proto", "capabilities/v1/feature_flags.proto", "pyromesh/query/v1/query.proto", "grpc/health/v1/health.proto"];
+const FILES = ["adhocprofiles/v1/adhocprofiles.proto", "querier/v1/querier.proto", "push/v1/push.proto", "version/v1/version.proto", "capabilities/v1/feature_flags.proto", "pyromesh/query/v1/query.proto", "grpc/health/v1/health.proto"];
 
 let definition: PackageDefinition | undefined;
 
@@ -46,6 +46,8 @@ function filesOf(from: PackageDefinition): FileDescriptorProto[] {
         field.jsonName = field.name;
         if (field.typeName !== "") field.typeName = field.typeName.includes(".") ? `.${field.typeName}` : `.${file.package}.${field.typeName}`;
       }
+      // It leaves out, too, that a oneof which is named after its only field stands for `optional`.
+      for (const { field: fields, oneofDecl } of file.messageType) for (const field of fields) if (oneofDecl.some(({ name }) => name === `_${field.name}`)) field.proto3Optional = true;
       files.set(file.name, file);
     }
   }

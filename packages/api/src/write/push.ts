@@ -7,7 +7,7 @@
  * What must stay true: 200 means that the sink has stored every profile. Where some were refused, all others are stored, and the error
  * names each one that was refused.
  */
-import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf, Turns } from "@pyromesh/base";
+import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import { namedRefusal, parseUuid } from "@pyromesh/profile";
 import { CONTENT_TYPE_UNKNOWN, codecOf, applyClientTimeout } from "../bodies/connect.ts";
@@ -19,12 +19,13 @@ import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { inflateBody } from "../bodies/inflate.ts";
 import { JSON_PUSH_BYTES_MAX } from "../proto/json-bounds.ts";
 import type { ArrivedProfile, Caller, ProfileSink, PushOutcome, RefusedProfile } from "../ports/ports.ts";
+import { LargeReadings } from "./large-readings.ts";
 import type { PushCounts } from "./push-counts.ts";
 import { readAdmitted } from "./push-gate.ts";
 import type { PushGate } from "./push-gate.ts";
 import { readPushJson } from "./push-json.ts";
 import { describeProfile, finishReading, readPushBinary } from "./push-message.ts";
-import type { PushedProfile, PushReading } from "./push-message.ts";
+import type { PushedProfile } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
 
 /** Limits on a tenant's writes; 0 is unlimited. */
@@ -257,38 +258,6 @@ export const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer prof
 
 /** Bodies up to this size are parsed in one step, in less than a millisecond. */
 const READ_AT_ONCE_BYTES_MAX = 64 * 2 ** 10;
-
-/**
- * Parses large pushes one at a time, and gives other requests a turn between the steps: twenty parses in turn would hold the thread for
- * twenty steps. At most as many wait as handlers run.
- */
-class LargeReadings {
-  readonly #clock: Clock;
-  #last: Promise<unknown> = Promise.resolve();
-
-  constructor({ clock }: { readonly clock: Clock }) {
-    this.#clock = clock;
-  }
-
-  run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
-    const run = (): Promise<PushedProfile[]> => this.#run(reading, caller);
-    const done = this.#last.then(run, run);
-    this.#last = done.then(ignore, ignore); // the next one waits for this one, and must not hold its body
-    return done;
-  }
-
-  async #run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
-    const turns = new Turns({ clock: this.#clock });
-    for (;;) {
-      caller.throwIfAborted();
-      const step = reading.next();
-      if (step.done === true) return step.value;
-      if (turns.areDue) await turns.give();
-    }
-  }
-}
-
-function ignore(): void {}
 
 // --- the reply --------------------------------------------------------------------------------------------------------
 

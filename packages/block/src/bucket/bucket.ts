@@ -36,6 +36,11 @@ export interface Bucket {
   list(prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]>;
   /** Resolves also where there was nothing. */
   delete(key: string, signal: AbortSignal): Promise<void>;
+  /**
+   * The store's own clock, as its last answer says it, in milliseconds since 1970 and to the second. Absent, or resolving with undefined: it has none of its
+   * own, as a folder has not.
+   */
+  dateMs?(signal: AbortSignal): Promise<number | undefined>;
   close(): Promise<void>;
 }
 

@@ -76,6 +76,10 @@ export class MeteredBucket implements Bucket {
     return this.#meter("delete", signal, () => this.#inner.delete(key, signal));
   }
 
+  dateMs(signal: AbortSignal): Promise<number | undefined> {
+    return this.#inner.dateMs === undefined ? Promise.resolve(undefined) : this.#meter("date", signal, () => this.#inner.dateMs!(signal)); // looked at just before
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }
@@ -99,7 +103,7 @@ export class MeteredBucket implements Bucket {
   }
 }
 
-type Operation = "check" | "get" | "get_range" | "head" | "put" | "list" | "delete";
+type Operation = "check" | "get" | "get_range" | "head" | "put" | "list" | "delete" | "date";
 
 /** Seconds: from a read of a folder to a put of half a gigabyte with all its retries. */
 const DURATION_EDGES = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];

@@ -256,6 +256,25 @@ export class S3Bucket implements Bucket {
     });
   }
 
+  /** The `Date` of an answer to a LIST of one object. */
+  async dateMs(signal: AbortSignal): Promise<number | undefined> {
+    return this.#trying("ask the time of", "", 0, signal, async ({ signal: abortSignal }) => {
+      const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: this.#prefix, MaxKeys: 1 });
+      let date: string | undefined;
+      command.middlewareStack.add(
+        (next) => async (step) => {
+          const result = await next(step);
+          date = (result.response as { readonly headers: Readonly<Record<string, string>> }).headers["date"]; // the client's response
+          return result;
+        },
+        { step: "deserialize", priority: "low", name: "date" },
+      );
+      await this.#client.send(command, { abortSignal });
+      const dateMs = Date.parse(date ?? "");
+      return Number.isNaN(dateMs) ? undefined : dateMs;
+    });
+  }
+
   async close(): Promise<void> {
     this.#client.destroy();
   }

@@ -371,12 +371,21 @@ export class BucketLink {
         throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded before the bucket was listed again, since this node stood still or the bucket was out of reach: ${messageOf(error)}`, error);
       });
     }
+    // The uploader tries again later: the right bucket may be back then.
+    await this.#identifyLately("nothing is uploaded", signal);
+  }
+
+  /** Rejects BUCKET_UNAVAILABLE where it is not known that this is the right bucket. For objects that no LIST of segments shows: one that is missing from another bucket is not gone. */
+  ensureOurs(signal: AbortSignal): Promise<void> {
+    return this.#identifyLately("the bucket is not read", signal);
+  }
+
+  async #identifyLately(otherwise: string, signal: AbortSignal): Promise<void> {
     if (this.#modules.clock.monotonicMs() - this.#trust.identifiedMs < IDENTITY_AGE_MS_MAX) return;
     try {
       await untilAborted(this.#trust.ensure(this.#stopped.signal), signal);
     } catch (error) {
-      // The uploader tries again later: the right bucket may be back then.
-      if (error instanceof NotOurs) throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded: ${error.message}`, error);
+      if (error instanceof NotOurs) throw new BucketError("BUCKET_UNAVAILABLE", "", `${otherwise}: ${error.message}`, error);
       throw error;
     }
   }

@@ -49,6 +49,10 @@ export class GuardedBucket implements Bucket {
     return this.#inner.delete(key, signal);
   }
 
+  dateMs(signal: AbortSignal): Promise<number | undefined> {
+    return this.#inner.dateMs?.(signal) ?? Promise.resolve(undefined);
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }

@@ -25,10 +25,13 @@ export interface NodeHealth {
   readonly lastRefusals: readonly string[];
   /** Uncleared losses that it knows of, by store id. */
   readonly lostStores: readonly string[];
+  /** Its wall clock. Undefined: an earlier build, which does not say it. */
+  readonly wallMs: number | undefined;
 }
 
 export function packHealth(health: NodeHealth): Uint8Array {
-  return packMessage({ ...health });
+  const { wallMs, ...rest } = health;
+  return packMessage({ ...rest, ...(wallMs !== undefined && { wallMs }) });
 }
 
 /** Throws PEER_MALFORMED. */
@@ -49,6 +52,7 @@ export function openHealth(bytes: Uint8Array): NodeHealth {
     takeovers: fields.integer("takeovers"),
     lastRefusals: fields.texts("lastRefusals", REFUSALS_MAX, REASON_LENGTH_MAX),
     lostStores: fields.texts("lostStores", LOST_COUNT_MAX, 32),
+    wallMs: fields.has("wallMs") ? fields.number("wallMs", { min: 0, max: Number.MAX_SAFE_INTEGER }) : undefined,
   };
 }
 

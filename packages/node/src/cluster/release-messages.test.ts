@@ -26,7 +26,7 @@ const windows = [
   { tenant: TENANT, windowStartMs: WINDOW_MS + 3_600_000, identities: random.bytes(16) },
 ];
 const statuses: readonly RecordStatus[] = [{ kind: "unknown" }, { kind: "held" }, { kind: "segment", segment: segment(1) }, { kind: "buffered" }, { kind: "segment", segment: segment(2) }, { kind: "segment", segment: segment(1) }];
-const health = { storeId: STORE, isWritable: true, isInContact: false, replicationSetting: 5, isReplicationRising: true, ownRecords: 3, keptRecords: 70_000, thinRecords: 1, backlogSegments: 2, backlogBytes: 5_000_000_000, backlogReason: "503", takeovers: 4, lastRefusals: ["12:00:00 /ingest 503 head_full"], lostStores: ["0b".repeat(16)] };
+const health = { storeId: STORE, isWritable: true, isInContact: false, replicationSetting: 5, isReplicationRising: true, ownRecords: 3, keptRecords: 70_000, thinRecords: 1, backlogSegments: 2, backlogBytes: 5_000_000_000, backlogReason: "503", takeovers: 4, lastRefusals: ["12:00:00 /ingest 503 head_full"], lostStores: ["0b".repeat(16)], wallMs: undefined };
 
 /** `golden`: the hash of the bytes of protocol 1. */
 const MESSAGES: readonly { readonly name: string; readonly bytes: Uint8Array; readonly open: (bytes: Uint8Array) => unknown; readonly golden: string }[] = [
@@ -64,6 +64,12 @@ describe("messages of flush and release", () => {
   it("the health of a member of an earlier build, which does not say its replication, is read", () => {
     const { replicationSetting: _, isReplicationRising: __, ...earlier } = health;
     expect(openHealth(packMessage(earlier))).deep.equal({ ...earlier, replicationSetting: undefined, isReplicationRising: false });
+  });
+
+  it("the health of a member says what time it is there, behind what an earlier build says", () => {
+    const bytes = packHealth({ ...health, wallMs: 1_700_000_000_000 });
+    expect(openHealth(bytes)).deep.equal({ ...health, wallMs: 1_700_000_000_000 });
+    expect(codeOf(() => openHealth(packMessage({ ...health, wallMs: "noon" })))).equal("PEER_MALFORMED");
   });
 
   it("a status answer names each segment once, and has a status for each record that was asked for", () => {

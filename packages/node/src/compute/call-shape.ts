@@ -2,7 +2,7 @@
  * Says which queries count as the same one when workers die of them: those that differ in nothing but their time, over ranges of about the same length
  * (rounded up to a power of two). A dashboard that is refreshed a minute later asks the same; a query over half the time is another.
  */
-import type { FinishSpec, ScanSpec, ScanTask } from "./compute.ts";
+import type { DrawTask, FinishSpec, ScanSpec, ScanTask } from "./compute.ts";
 import type { WorkerCall } from "./worker-protocol.ts";
 import { isPush } from "./worker-protocol.ts";
 
@@ -40,6 +40,11 @@ export function buildShape(worker: number, generation: number, tenant: string, w
   return print(["build", worker, generation, tenant, windowStartMs]);
 }
 
+/** `contentOf`: a digest of a file's bytes. */
+export function drawShape({ files }: Pick<DrawTask, "files">, contentOf: (bytes: Uint8Array) => string): string {
+  return print(["draw", ...files.map(({ bytes }) => contentOf(bytes))]);
+}
+
 /** Names a call in a log line, without its data. */
 export function describeCall(call: WorkerCall): string {
   if (isPush(call)) return `push of tenant ${call[4]}`;
@@ -50,6 +55,8 @@ export function describeCall(call: WorkerCall): string {
       return `merge of partial answers for ${call.spec.kind}`;
     case "finish":
       return `finish of ${call.spec.kind}`;
+    case "draw":
+      return `drawing of ${call.task.files.map(({ name }) => name).join(" and ")}`;
     case "build":
       return `build of tenant ${call.tenant}, window ${call.windowStartMs}`;
     default:

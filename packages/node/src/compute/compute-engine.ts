@@ -232,10 +232,7 @@ export class ComputeEngine {
 
   /** The body, inflated where it is gzip, within its limit. Never in memory that `room` may return. */
   #inflate({ pprof, format, settings }: EncodeTask): Uint8Array {
-    const sizeBytesMax = bodySizeLimit(format, settings);
-    if (isGzip(pprof)) return inflate(pprof, sizeBytesMax);
-    if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
-    return pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
+    return openBody(pprof, bodySizeLimit(format, settings));
   }
 
   /** Does a millisecond or two of the build, so that pushes get their turn. Returns undefined until it is done: call it again with the same arguments. */
@@ -342,6 +339,13 @@ const BODY_RECORD_BYTES_MAX = 64 * 2 ** 20;
 /** Applies also where a tenant's limit is higher or off: profile/src/pprof/pprof-decode.ts refuses what is larger, so inflating more would be wasted. */
 const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
 
+/** A body that is not compressed, in memory that is not shared. `limitBytes` 0: only what can be decoded is a bound. */
+export function openBody(body: Uint8Array, limitBytes: number): Uint8Array {
+  if (isGzip(body)) return inflate(body, limitBytes);
+  if (limitBytes > 0 && body.length > limitBytes) throw tooLarge(limitBytes);
+  return body.buffer instanceof SharedArrayBuffer ? body.slice() : body;
+}
+
 function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
   const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
   try {
@@ -353,7 +357,7 @@ function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
 }
 
 /** Throws PROFILE_TOO_LARGE where that is known without opening the body: by its size, or by what its gzip trailer claims. */
-export function checkClaimedSize({ pprof, format, settings }: Pick<EncodeTask, "pprof" | "format" | "settings">): void {
+export function checkClaimedSize({ pprof, format, settings }: Pick<EncodeTask, "pprof" | "format"> & { readonly settings: Pick<EncodeTask["settings"], "profileSizeBytesMax"> }): void {
   const limitBytes = bodySizeLimit(format, settings);
   const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
   const sizeBytes = isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
@@ -361,7 +365,7 @@ export function checkClaimedSize({ pprof, format, settings }: Pick<EncodeTask, "
 }
 
 /** 0: only what can be decoded is a bound. */
-function bodySizeLimit(format: BodyFormat | undefined, { profileSizeBytesMax }: EncodeTask["settings"]): number {
+function bodySizeLimit(format: BodyFormat | undefined, { profileSizeBytesMax }: Pick<EncodeTask["settings"], "profileSizeBytesMax">): number {
   return format !== undefined && holdsManyProfiles(format) ? 0 : profileSizeBytesMax;
 }
 

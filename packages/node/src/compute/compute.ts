@@ -6,7 +6,7 @@
  * sees it. That order is what makes reads see acked writes.
  */
 import type { CodedError } from "@pyromesh/base";
-import type { DiffForm, DotForm, ListingForm, MessageForm, PprofForm, TopTableForm } from "@pyromesh/api";
+import type { AdHocReply, DiffForm, DotForm, ListingForm, MessageForm, PprofForm, TopTableForm } from "@pyromesh/api";
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type {
@@ -174,6 +174,25 @@ export type FinishSpec =
   | { readonly kind: "listing"; readonly listing: Listing; readonly bounds: ListingBounds; readonly limit: number; readonly form: ListingForm }
   | { readonly kind: "cardinality" };
 
+/** Files of profiles that are drawn by themselves: nothing of them is kept. */
+export interface DrawTask {
+  /** One, or the left and the right side of a diff. Gzipped or not. */
+  readonly files: readonly DrawnFile[];
+  /** Undefined, or none that the file has: its first. */
+  readonly profileType: string | undefined;
+  readonly maxNodes: number;
+  readonly limits: ProfileLimits;
+  /** What the reply says beside the graph. Undefined: of a diff. */
+  readonly reply: Omit<AdHocReply, "profileTypes"> | undefined;
+  readonly form: MessageForm;
+}
+
+export interface DrawnFile {
+  /** What it is called in errors, and a hint at its format. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
 /** `bytes`: the reply's body. It is printed in a worker: the main thread neither reads nor copies anything as long as an answer. */
 export type Finished =
   | { readonly kind: "reply"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
@@ -214,6 +233,8 @@ export interface Compute {
   /** Merges partials of scans of this spec into one, so that memory need not hold all of them until the end. */
   merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial>;
   finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished>;
+  /** Refuses what a push of the files would be refused for, and ADHOC_TYPES_DIFFER where the two sides of a diff have no type in common. */
+  draw(task: DrawTask, signal: AbortSignal): Promise<Finished>;
   /** Gives the source of rows that a worker has lost. Call it once, after the replay and before the first commit. */
   readBackFrom(source: RowSource): void;
   stop(): Promise<void>;

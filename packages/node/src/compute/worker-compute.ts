@@ -16,9 +16,9 @@ import type { Clock, Logger, Metrics } from "@pyromesh/base";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, recordFingerprint, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { buildShape, finishShape, mergeShape, scanShape, sidesOf } from "./call-shape.ts";
+import { buildShape, drawShape, finishShape, mergeShape, scanShape, sidesOf } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
-import type { BuiltDataset, Compute, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
+import type { BuiltDataset, Compute, DrawTask, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
 import { checkClaimedSize } from "./compute-engine.ts";
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { ComputeWorker, WorkerDeath } from "./compute-worker.ts";
@@ -288,6 +288,13 @@ export class WorkerCompute implements Compute {
     return this.#free().call<Finished>({ method: "finish", spec, partials }, signal);
   }
 
+  async draw(task: DrawTask, signal: AbortSignal): Promise<Finished> {
+    for (const { bytes } of task.files) checkClaimedSize({ pprof: bytes, format: undefined, settings: task.limits }); // before it is copied
+    this.#refuseDeadlyQuery(() => drawShape(task, contentOf));
+    const files = task.files.map(({ name, bytes }) => ({ name, bytes: sharedCopy(bytes) }));
+    return this.#free().call<Finished>({ method: "draw", task: { ...task, files } }, signal);
+  }
+
   readBackFrom(source: RowSource): void {
     for (const worker of this.#supervisors) worker.readBackFrom(source);
   }
@@ -308,6 +315,7 @@ export class WorkerCompute implements Compute {
     if (call.method === "scan") this.#deadly.note(scanShape(call.task), nowMs);
     else if (call.method === "merge") this.#deadly.note(mergeShape(call.spec, this.#scannedFor(call.partials)), nowMs);
     else if (call.method === "finish") this.#deadly.note(this.#finishShape(call.spec, call.partials), nowMs);
+    else if (call.method === "draw") this.#deadly.note(drawShape(call.task, contentOf), nowMs);
     else if (call.method === "build") this.#deadly.note(buildShape(worker, call.generation, call.tenant, call.windowStartMs), nowMs);
   }
 
@@ -408,5 +416,9 @@ function pushesTooMany(): CodedError {
 
 /** A push that is sent again has the same name. */
 function pushName({ tenant, pprof }: EncodeTask): string {
-  return `${tenant}\0${createHash("sha256").update(pprof).digest("base64")}`;
+  return `${tenant}\0${contentOf(pprof)}`;
+}
+
+function contentOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("base64");
 }

@@ -8,6 +8,7 @@ import { assert, sharedBytes, unreachable, WORD_BYTES } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { Interrupt, pushMemoryBytes } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
+import { drawFiles } from "./draw-files.ts";
 import { mergeAnswer } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
@@ -97,6 +98,8 @@ export class WorkerLoop {
       case "finish":
         // No name for the unpacked parts here: this frame would keep them while the answer is printed.
         return this.#withInterrupt(batch, call, (interrupt) => finishedShared(mergeAnswer(call.spec, unpackPartials(call.partials, interrupt), interrupt)()));
+      case "draw":
+        return this.#withInterrupt(batch, call, (interrupt) => finishedShared(drawFiles(call.task, this.#world.random.bytes(16), interrupt)));
       default:
         return unreachable(call);
     }

@@ -8,7 +8,7 @@ import { CodedError, countShared } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
 import type { Label } from "@pyromesh/profile";
 import type { EncodedPush } from "./compute-engine.ts";
-import type { BuiltDataset, EncodeSettings, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
+import type { BuiltDataset, DrawTask, EncodeSettings, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
 
 export type WorkerCall =
   | PackedPush
@@ -24,7 +24,8 @@ export type WorkerCall =
   | { readonly method: "barrier" }
   | { readonly method: "scan"; readonly task: ScanTask }
   | { readonly method: "merge"; readonly spec: ScanSpec; readonly partials: readonly ScanPartial[] }
-  | { readonly method: "finish"; readonly spec: FinishSpec; readonly partials: readonly ScanPartial[] };
+  | { readonly method: "finish"; readonly spec: FinishSpec; readonly partials: readonly ScanPartial[] }
+  | { readonly method: "draw"; readonly task: DrawTask };
 
 /** Batches are numbered from 1. */
 export type WorkerBatch = readonly [number: number, ...calls: readonly WorkerCall[]];
@@ -45,15 +46,16 @@ export function isPush(call: WorkerCall): call is PackedPush {
   return Array.isArray(call);
 }
 
-type QueryCall = Extract<WorkerCall, { readonly method: "scan" | "merge" | "finish" }>;
+type QueryCall = Extract<WorkerCall, { readonly method: "scan" | "merge" | "finish" | "draw" }>;
 
 /** Only calls of queries can be cancelled. */
 export function isQuery(call: WorkerCall): call is QueryCall {
-  return !isPush(call) && (call.method === "scan" || call.method === "merge" || call.method === "finish");
+  return !isPush(call) && (call.method === "scan" || call.method === "merge" || call.method === "finish" || call.method === "draw");
 }
 
 /** True for a call of a query for labels, which takes milliseconds where another query takes seconds. */
 export function isListing(call: QueryCall): boolean {
+  if (call.method === "draw") return false;
   return (call.method === "scan" ? call.task.spec : call.spec).kind === "listing";
 }
 

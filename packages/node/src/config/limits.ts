@@ -1,23 +1,26 @@
 /**
  * What one tenant may do. Names, units and defaults in settings are Pyroscope's own, except that queries have no greatest
  * length or lookback here (its 24h and 7d cut off what is kept), that a burst is 8 MB (its 2 lies below its own limit
- * on one profile), and that `max_query_bytes`, `query_allow_partial`, `service_spread`, `repair_truncated_go_stacktraces` and the `max_label_listing` ones are ours. 0 lifts a limit.
+ * on one profile), and that `max_adhoc_profiles`, `max_adhoc_profiles_bytes`, `max_adhoc_profile_age`, `max_query_bytes`, `query_allow_partial`, `service_spread`, `repair_truncated_go_stacktraces` and the `max_label_listing` ones are ours. 0 lifts a limit.
  */
 import { DEFAULT_QUERY_LIMITS } from "@pyromesh/api";
 import type { QueryLimits, WriteLimits } from "@pyromesh/api";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "@pyromesh/profile";
+import type { AdHocLimits } from "../adhoc/adhoc-profiles.ts";
 import type { WriterLimits } from "../write/writer.ts";
 import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
 import type { Setting } from "./setting.ts";
 
 /** Each limit is declared where it is enforced, and this one object is what all of them are asked of: no limit has a second name or unit. */
-export interface TenantLimits extends WriteLimits, WriterLimits, QueryLimits {
+export interface TenantLimits extends WriteLimits, WriterLimits, QueryLimits, Pick<AdHocLimits, "adHocBytesMax" | "adHocCountMax"> {
   /** The stored bytes of segments that one query may read. */
   readonly queryBytesMax: number;
   /** How many members of a cluster keep this tenant's records. 0: all. */
   readonly tenantShardSize: number;
   /** Over how many members the series of one service are spread. 0, or fewer than keep a record: as many as keep a record. */
   readonly serviceSpread: number;
+  /** How long ad hoc profiles are kept. 0: for ever. */
+  readonly adHocAgeMs: number;
 }
 
 export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[K]> } = {
@@ -49,6 +52,9 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   labelListingBytesMax: limit("max_label_listing_bytes", countKind, DEFAULT_QUERY_LIMITS.labelListingBytesMax, "bytes of such an answer, as JSON and uncompressed"),
   tenantShardSize: limit("ingestion_tenant_shard_size", countKind, 0, "members of a cluster that keep this tenant's records; 0: all"),
   serviceSpread: limit("service_spread", countKind, 0, "members over which the series of one service are spread, for a service too large for a few; 0: as many as hold a record"),
+  adHocCountMax: limit("max_adhoc_profiles", countKind, 1000, "ad hoc profiles that a tenant may keep; 10,000 at most, also where it is 0"),
+  adHocBytesMax: limit("max_adhoc_profiles_bytes", countKind, 2 ** 30, "bytes of them in the bucket"),
+  adHocAgeMs: limit("max_adhoc_profile_age", durationKind, 31 * 86_400_000, "ad hoc profiles older than this are deleted; 0 keeps them"),
   isPartialAllowed: limit("query_allow_partial", booleanKind, DEFAULT_QUERY_LIMITS.isPartialAllowed, "answer without what cannot be read, as if each query sent X-Pyromesh-Partial: allow"),
 };
 

@@ -12,7 +12,7 @@ describe("cluster health", () => {
 
   const said = (name: string, changes: Partial<NodeHealth> = {}): readonly [string, MemberReport] => [
     name,
-    { kind: "said", health: { storeId: world.storeIdOf(name), isWritable: true, isInContact: true, replicationSetting: 3, isReplicationRising: false, ownRecords: 3, keptRecords: 9, thinRecords: 0, backlogSegments: 0, backlogBytes: 0, backlogReason: "", takeovers: 0, lastRefusals: [], lostStores: [], ...changes } },
+    { kind: "said", health: { storeId: world.storeIdOf(name), isWritable: true, isInContact: true, replicationSetting: 3, isReplicationRising: false, ownRecords: 3, keptRecords: 9, thinRecords: 0, backlogSegments: 0, backlogBytes: 0, backlogReason: "", takeovers: 0, lastRefusals: [], lostStores: [], wallMs: undefined, ...changes } },
   ];
   const health = (reports: readonly (readonly [string, MemberReport])[] = [said("a"), said("b"), said("c")], view: ClusterView = world.of("a").view): ClusterHealth => clusterHealth(view, new Map(reports));
 

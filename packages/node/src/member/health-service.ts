@@ -1,5 +1,6 @@
 /** Asks every member how it is (`health`), and says the same of this node. */
 import { messageOf, toHex } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
 import type { Head } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
 import { LOST_COUNT_MAX, openHealth, packHealth, REASON_LENGTH_MAX } from "../cluster/health-message.ts";
@@ -11,6 +12,7 @@ import type { Flusher } from "../background/flusher.ts";
 import type { Takeover } from "./takeover.ts";
 
 export interface HealthServiceModules {
+  readonly clock: Pick<Clock, "nowMs">;
   readonly cluster: Pick<Cluster, "isInContact" | "peers" | "view">;
   readonly head: Pick<Head, "stats" | "storeId" | "storeLists">;
   readonly flusher: Pick<Flusher, "backlog">;
@@ -53,7 +55,7 @@ export class HealthService {
   }
 
   own(): NodeHealth {
-    const { cluster, flusher, head, isWritable } = this.#modules;
+    const { clock, cluster, flusher, head, isWritable } = this.#modules;
     const { openCount, ownOpenCount, cutCount } = head.stats;
     const { backlog } = flusher;
     const lost = cluster.view.lostStores.filter(({ isCleared }) => !isCleared);
@@ -71,6 +73,7 @@ export class HealthService {
       backlogReason: (backlog.reasons[0] ?? "").slice(0, REASON_LENGTH_MAX),
       takeovers: this.#modules.takeover.takenCount,
       lastRefusals: this.#modules.lastRefusals?.() ?? [],
+      wallMs: clock.nowMs(),
       lostStores: lost.slice(0, LOST_COUNT_MAX).map(({ storeId }) => storeId),
     };
   }

@@ -24,6 +24,7 @@ export function openLocalCompute({ random, clock = systemClock }: { readonly ran
     scan: (task, signal) => compute.scan(task, signal),
     merge: (spec, partials, signal) => compute.merge(spec, partials, signal),
     finish: (spec, partials, signal) => compute.finish(spec, partials, signal),
+    draw: (task, signal) => compute.draw(task, signal),
     readBackFrom: (source) => compute.readBackFrom(source),
     stop: () => compute.stop(),
   };

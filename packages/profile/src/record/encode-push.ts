@@ -52,6 +52,8 @@ export interface PushInput {
   readonly window: AcceptanceWindow;
   /** In which version the records are written. Absent: the newest. */
   readonly recordVersion?: number | undefined;
+  /** False: labels of samples are dropped, and make no series of their own. */
+  readonly splitsByLabels?: boolean;
 }
 
 /** Clients of /ingest without a clock count from 1970, so a time in the first year after it is no time. */
@@ -129,7 +131,7 @@ function encode(input: PushInput, use: RecordUse | undefined): EncodedRecord[] {
   const withOwn = (own: Labels): Labels => (own.length === 0 ? labels : sortLabels([...labels, ...own]));
   const split = splitSamples(
     decoder,
-    (name) => names.has(name) || !isKeptLabel(name),
+    input.splitsByLabels === false ? () => true : (name) => names.has(name) || !isKeptLabel(name),
     hashSeed,
     (own) => checkLabels(withOwn(own), limits),
   );
