@@ -134,9 +134,9 @@ describe("the kernel", () => {
     const name = "n".repeat(1000);
     const pprofOf = (typeCount: number, text: string): Uint8Array => {
       const strings = new StringTable();
-      const type = new ValueType({ type: strings.dedup(text), unit: strings.dedup(text) });
+      const typeOf = (i: number): ValueType => new ValueType({ type: strings.dedup(text), unit: strings.dedup(`${text.slice(0, 996)}${i}`) });
       return new Profile({
-        sampleType: Array.from({ length: typeCount }, () => type),
+        sampleType: Array.from({ length: typeCount }, (_, i) => typeOf(i)),
         sample: [new Sample({ value: Array.from({ length: typeCount }, () => 1) })],
         stringTable: strings,
       }).encode();
