@@ -5,7 +5,7 @@ export { PROTOCOL_MAX, PROTOCOL_MIN } from "./links/handshake.ts";
 export { PeerLinks } from "./links/peer-links.ts";
 export { PeerRequests } from "./links/requests.ts";
 export { loadLibp2pNetwork } from "./libp2p/load-libp2p.ts";
-export { Membership } from "./membership.ts";
+export { Membership, STORE_CLEARED } from "./membership.ts";
 export { announced, formatsOf } from "./items/announced-formats.ts";
 export type { AnnouncedFormats } from "./items/announced-formats.ts";
 export { decodeClusterState } from "./items/cluster-state.ts";

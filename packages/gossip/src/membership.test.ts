@@ -1,5 +1,7 @@
+import { silentLogger, type Logger } from "@pyromesh/base";
 import type { ClusterView } from "@pyromesh/ring";
 import { expect } from "chai";
+import { STORE_CLEARED } from "./membership.ts";
 import { MembershipRig, type RigNode } from "./testing/membership-rig.ts";
 
 const SECOND = 1000;
@@ -49,6 +51,23 @@ describe("membership over links", () => {
     await rig.start("c", { seeds: SEEDS, port: 7009, disk });
     expect(await rig.until(() => areReady(3), 20 * SECOND)).to.be.below(5 * SECOND);
     expect(membership.view.members.find(({ name }) => name === "c")?.clusterAddress).to.equal("10.0.0.1:7009");
+  });
+
+  it("the log says when a store counts as lost, and once that it is cleared", async () => {
+    const lines: string[] = [];
+    const note = (message: string, fields?: object): void => void (fields !== undefined && "store" in fields && lines.push(message));
+    const logger: Logger = { ...silentLogger, info: note, warn: note, with: () => logger };
+    const nodes = [await rig.start("a", { seeds: SEEDS, port: 7001, isFounder: true, logger }), await rig.start("b", { seeds: SEEDS, port: 7002 })];
+    await rig.start("c", { seeds: SEEDS, port: 7003 });
+    await rig.until(() => areReady(3), 10 * SECOND);
+    await rig.end("c");
+    await rig.until(() => nodes.every(({ membership }) => membership.view.lostStores.length === 1), 20 * SECOND);
+    expect(lines.map((line) => line.slice(0, 24))).to.deep.equal(["a store counts as lost u"]);
+    const { storeId, incarnation } = nodes[0]!.membership.view.lostStores[0]!;
+    for (const { membership } of nodes) membership.noteFlushed(storeId, incarnation);
+    await rig.until(() => nodes[0]!.membership.view.lostStores[0]?.isCleared === true, 60 * SECOND);
+    await rig.pass(SECOND);
+    expect(lines.slice(1)).to.deep.equal([STORE_CLEARED]);
   });
 
   it("who asks for contact a moment after it was lost waits until it is back; 1.5 s after, nobody waits any more", async () => {

@@ -86,6 +86,8 @@ const LEFT_REPEAT_MS = 200;
  * ago. It is less than what members wait for each other's answers before they take each other for silent (2 s), since an ack may wait for it.
  */
 const CONTACT_WAIT_MS = 1_500;
+/** What the log says once nobody waits for a lost store any more. The simulator takes it from the log: from here on answers may rest on LISTs (decision 0021). */
+export const STORE_CLEARED = "a lost store is cleared: nothing of it is missing";
 
 export class Membership {
   readonly #core: MembershipCore;
@@ -100,6 +102,8 @@ export class Membership {
   readonly #metrics: MembershipMetrics;
   /** What the log says last of each member: bounded by the table. */
   readonly #loggedStates = new Map<string, MemberState>();
+  /** Lost stores that were not cleared when the view was logged last. */
+  #loggedLosses: ReadonlySet<StoreId> = new Set();
   #loggedFault: string | undefined;
   #learnNumber = 0;
   #view: ClusterView | undefined;
@@ -458,7 +462,7 @@ export class Membership {
     for (const listener of this.#listeners) listener(this.view);
   }
 
-  #logChanges({ members, gone, self }: ClusterView): void {
+  #logChanges({ members, gone, lostStores, self }: ClusterView): void {
     const { logger } = this.#modules;
     for (const list of [members, gone]) {
       for (const { name, state, clusterAddress } of list) {
@@ -468,6 +472,11 @@ export class Membership {
         if (name !== self.name || before !== undefined) logger.info(name === self.name ? "this node has another state in the cluster" : "a member has another state", { member: name, state, before: before ?? "unknown", address: clusterAddress });
       }
     }
+    for (const { member, storeId, isCleared } of lostStores) {
+      if (isCleared && this.#loggedLosses.has(storeId)) logger.info(STORE_CLEARED, { member, store: storeId });
+      if (!isCleared && !this.#loggedLosses.has(storeId)) logger.warn("a store counts as lost until its member is back: the others flush what they kept together with it, and no other node should be stopped meanwhile", { member, store: storeId });
+    }
+    this.#loggedLosses = new Set(lostStores.filter(({ isCleared }) => !isCleared).map(({ storeId }) => storeId));
     const { fault } = this.#table;
     if (fault === undefined || fault.message === this.#loggedFault) return;
     this.#loggedFault = fault.message;

@@ -5,6 +5,7 @@
 import { inPlaceCompression } from "@pyromesh/api/testing";
 import { fasterClock, Metrics } from "@pyromesh/base";
 import type { Logger } from "@pyromesh/base";
+import { STORE_CLEARED } from "@pyromesh/gossip";
 import { BUILD_FORMATS, composeNode, loadConfig } from "pyromesh";
 import type { BuildFormats, ComposedNode, Config, World as NodeWorld } from "pyromesh";
 import { Violation } from "../check/violation.ts";
@@ -278,6 +279,8 @@ export class Machine {
     const say = (level: string) => (message: string, fields?: object) => {
       if (life.isOver) return;
       if (fields !== undefined && "error" in fields && codeOf(fields.error) === "RECORD_NEWER") this.#world.fail(new Violation("no-error", "a member was sent a record that its build does not read"));
+      // Nobody waits for that store any more, so where the only other one that knows an object is silent, answers rest on LISTs, as after a LEFT.
+      if (message === STORE_CLEARED) this.#world.bucket.showWhatWasPut();
       this.#world.journal.note(this.#named("node"), `${level}: ${message}${fields === undefined ? "" : ` ${describe(fields)}`}`);
     };
     const logger: Logger = { debug: () => {}, info: say("info"), warn: say("warn"), error: say("error"), with: () => logger };

@@ -74,7 +74,7 @@ export class SimBucket {
   }
 
   /**
-   * A store starts that does not know into which objects its records went, or one has left. For these objects a reader may have its own LIST alone, so from now on no LIST
+   * A store starts that does not know into which objects its records went, or one has left or is cleared. For these objects a reader may have its own LIST alone, so from now on no LIST
    * lacks what was put before (decision 0021: there a LIST must not be late).
    */
   showWhatWasPut(): void {
