@@ -32,7 +32,7 @@ function reflectionOf(version: string): ReturnType<typeof fromJSON> {
 }
 
 /** All that is listed. */
-const DESCRIBED = ["adhocprofiles.v1.AdHocProfileService", "push.v1.PusherService", "querier.v1.QuerierService", "pyromesh.query.v1.QueryService", "version.v1.Version", "capabilities.v1.FeatureFlagsService", "grpc.health.v1.Health"];
+const DESCRIBED = ["adhocprofiles.v1.AdHocProfileService", "push.v1.PusherService", "querier.v1.QuerierService", "pyromesh.query.v1.QueryService", "version.v1.Version", "capabilities.v1.FeatureFlagsService", "grpc.health.v1.Health", "opentelemetry.proto.collector.profiles.v1development.ProfilesService"];
 
 interface ReflectionReply {
   readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly Buffer[] };

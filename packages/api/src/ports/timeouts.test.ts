@@ -83,4 +83,19 @@ describe("timeouts", () => {
     world.advanceTo(200);
     expect(world.expired).to.deep.equal([]);
   });
+
+  it("tells how old each one is, the oldest first, and lets it be deleted meanwhile", () => {
+    const first = world.wait("first");
+    world.advanceTo(30);
+    world.wait("second");
+    world.advanceTo(40);
+    const ages: number[] = [];
+    world.timeouts.forEach((waiting, ageMs) => {
+      ages.push(ageMs);
+      if (waiting === first) world.timeouts.delete(waiting);
+    });
+    expect(ages).to.deep.equal([40, 10]);
+    world.advanceTo(140);
+    expect(world.expired).to.deep.equal(["second"]);
+  });
 });

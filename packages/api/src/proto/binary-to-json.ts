@@ -163,6 +163,10 @@ class Printer {
         const at = this.#take(8);
         return this.#view.getFloat64(at, true);
       }
+      case "fixed64": {
+        const at = this.#take(8);
+        return this.#view.getBigUint64(at, true);
+      }
       case "int32":
       case "enum":
         return Number(BigInt.asIntN(32, BigInt(this.#varint())));

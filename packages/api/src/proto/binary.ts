@@ -110,6 +110,8 @@ function readScalar(field: Field, reader: ByteReader): unknown {
       return Number(BigInt.asUintN(32, BigInt(readVarint(reader))));
     case "uint64":
       return readVarint(reader);
+    case "fixed64":
+      return toInt64(reader.u64());
     default: {
       const raw = readVarint(reader);
       return typeof raw === "number" ? raw : toInt64(BigInt.asIntN(64, raw));
@@ -203,6 +205,9 @@ function writeItem(field: Field, item: unknown, writer: ByteWriter): void {
       return;
     case "double":
       writer.f64(item as number);
+      return;
+    case "fixed64":
+      writer.u64(BigInt(item as Int64));
       return;
     default:
       writeVarint(item as Int64, writer);

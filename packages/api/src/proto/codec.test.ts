@@ -8,6 +8,7 @@ import { encodeJson as encodeJsonBytes } from "./json-encode.ts";
 import { decodeJson } from "./json.ts";
 import { PPROF } from "./pprof-v1.ts";
 import * as q from "./querier-v1.ts";
+import { message, scalar } from "./schema.ts";
 import type { MessageSchema } from "./schema.ts";
 import * as t from "./types-v1.ts";
 import { corpusFolder } from "../testing/recorded.ts";
@@ -35,6 +36,16 @@ describe("binary codec", () => {
   it("writes what protobuf's own text says of a known message", () => {
     const bytes = encodeBinary(LABEL_VALUES_REQUEST, { name: "pod", matchers: ["{}"], start: 1, end: 300, limit: 7 });
     expect(Buffer.from(bytes).toString("hex")).to.equal("0a03706f64" + "12027b7d" + "1801" + "20ac02" + "c03e07");
+  });
+
+  it("writes fixed64 in eight bytes, alone and in lists, and reads it back", () => {
+    const schema: MessageSchema<object> = message("test.Fixed", [scalar(1, "one", "fixed64"), scalar(2, "many", "fixed64", { isRepeated: true })]);
+    const value = { one: 1, many: [2n ** 64n - 1n, 0] };
+    const bytes = encodeBinary(schema, value);
+    expect(Buffer.from(bytes).toString("hex")).to.equal(`09${"0100000000000000"}1210${"ff".repeat(8)}${"00".repeat(8)}`);
+    expect(decodeBinary(schema, bytes)).to.deep.equal(value);
+    expect(encodeJson(schema, value)).to.equal('{"one":"1","many":["18446744073709551615","0"]}');
+    expect(decodeJson(schema, json('{"one":"1","many":["18446744073709551615",0]}'))).to.deep.equal(value);
   });
 
   it("reads back what it wrote, presence of a zero included", () => {

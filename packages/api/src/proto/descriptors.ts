@@ -54,6 +54,10 @@ const FILE_BY_PACKAGE: Readonly<Record<string, string>> = {
   "capabilities.v1": "capabilities/v1/feature_flags.proto",
   "google.v1": "google/v1/profile.proto",
   "grpc.health.v1": "grpc/health/v1/health.proto",
+  "opentelemetry.proto.collector.profiles.v1development": "opentelemetry/proto/collector/profiles/v1development/profiles_service.proto",
+  "opentelemetry.proto.common.v1": "opentelemetry/proto/common/v1/common.proto",
+  "opentelemetry.proto.profiles.v1development": "opentelemetry/proto/profiles/v1development/profiles.proto",
+  "opentelemetry.proto.resource.v1": "opentelemetry/proto/resource/v1/resource.proto",
   "push.v1": "push/v1/push.proto",
   "pyromesh.query.v1": "pyromesh/query/v1/query.proto",
   "querier.v1": "querier/v1/querier.proto",
@@ -152,7 +156,7 @@ const LABEL_OPTIONAL = 1;
 const LABEL_REPEATED = 3;
 
 /** FieldDescriptorProto.Type */
-const TYPES: Readonly<Record<Field["kind"], number>> = { double: 1, int64: 3, uint64: 4, int32: 5, bool: 8, string: 9, message: 11, bytes: 12, uint32: 13, enum: 14 };
+const TYPES: Readonly<Record<Field["kind"], number>> = { double: 1, int64: 3, uint64: 4, int32: 5, fixed64: 6, bool: 8, string: 9, message: 11, bytes: 12, uint32: 13, enum: 14 };
 
 function packageOf(name: string): string {
   return name.slice(0, name.lastIndexOf("."));

@@ -75,6 +75,7 @@ function readItem(field: Field, json: unknown, at: string): unknown {
     case "uint32":
       return Number(readWhole(json, at, 0n, 2n ** 32n - 1n));
     case "uint64":
+    case "fixed64":
       return readWhole(json, at, 0n, 2n ** 64n - 1n);
     default:
       return readWhole(json, at, -(2n ** 63n), 2n ** 63n - 1n);

@@ -1,6 +1,6 @@
 /**
  * OTLP's replies: field tables, the same as `proto/opentelemetry/proto/collector/profiles/v1development/profiles_service.proto` and
- * `proto/google/rpc/status.proto`. Requests are read by `profile`, in a worker, and have no table here.
+ * `proto/google/rpc/status.proto`. Requests are read by `profile`, in a worker; their table (otlp-profiles-v1.ts) is for reflection alone.
  */
 import type { Int64 } from "@pyromesh/profile";
 import { message, nested, scalar } from "./schema.ts";

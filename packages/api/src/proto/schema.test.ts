@@ -4,6 +4,7 @@ import * as adHocSchemas from "./adhocprofiles-v1.ts";
 import * as aboutSchemas from "./about-v1.ts";
 import * as healthSchemas from "./grpc-health-v1.ts";
 import * as pprofSchemas from "./pprof-v1.ts";
+import * as exportSchemas from "./otlp-profiles-v1.ts";
 import * as otlpSchemas from "./otlp-v1.ts";
 import * as ownSchemas from "./pyromesh-query-v1.ts";
 import * as pushSchemas from "./push-v1.ts";
@@ -23,6 +24,9 @@ const FILES = [
   "capabilities/v1/feature_flags.proto",
   "google/rpc/status.proto",
   "opentelemetry/proto/collector/profiles/v1development/profiles_service.proto",
+  "opentelemetry/proto/common/v1/common.proto",
+  "opentelemetry/proto/profiles/v1development/profiles.proto",
+  "opentelemetry/proto/resource/v1/resource.proto",
   "grpc/health/v1/health.proto",
 ];
 
@@ -69,7 +73,7 @@ function allSchemas(): Map<string, MessageSchema<object>> {
     found.set(schema.name, schema);
     for (const field of schema.fields) if (field.message !== undefined) visit(field.message);
   };
-  for (const exported of [adHocSchemas, typesSchemas, querierSchemas, pprofSchemas, ownSchemas, aboutSchemas, healthSchemas, otlpSchemas, pushSchemas].flatMap((module) => Object.values(module))) {
+  for (const exported of [adHocSchemas, typesSchemas, querierSchemas, pprofSchemas, ownSchemas, aboutSchemas, exportSchemas, healthSchemas, otlpSchemas, pushSchemas].flatMap((module) => Object.values(module))) {
     if (typeof exported === "object" && exported !== null && "fields" in exported) visit(exported as MessageSchema<object>);
   }
   return found;

@@ -6,7 +6,7 @@
  * false, [] or undefined (for messages and `optional` scalars). int64 is a number up to 2^53 and a bigint above.
  */
 
-type ScalarKind = "string" | "bytes" | "bool" | "int64" | "uint64" | "int32" | "uint32" | "double";
+type ScalarKind = "string" | "bytes" | "bool" | "int64" | "uint64" | "fixed64" | "int32" | "uint32" | "double";
 
 export interface Field {
   readonly number: number;

@@ -2,6 +2,8 @@
 import * as adHoc from "./adhocprofiles-v1.ts";
 import * as about from "./about-v1.ts";
 import * as health from "./grpc-health-v1.ts";
+import { EXPORT_PROFILES_REQUEST } from "./otlp-profiles-v1.ts";
+import { EXPORT_PROFILES_RESPONSE } from "./otlp-v1.ts";
 import { PPROF } from "./pprof-v1.ts";
 import * as push from "./push-v1.ts";
 import * as own from "./pyromesh-query-v1.ts";
@@ -50,6 +52,7 @@ export const SERVICES: ReadonlyMap<string, readonly ServiceMethod[]> = new Map([
       method("Diff", adHoc.AD_HOC_DIFF_REQUEST, adHoc.AD_HOC_DIFF_RESPONSE),
     ],
   ],
+  ["opentelemetry.proto.collector.profiles.v1development.ProfilesService", [method("Export", EXPORT_PROFILES_REQUEST, EXPORT_PROFILES_RESPONSE)]],
   ["pyromesh.query.v1.QueryService", [method("SelectTopTable", own.SELECT_TOP_TABLE_REQUEST, own.SELECT_TOP_TABLE_RESPONSE)]],
   ["version.v1.Version", [method("Version", about.VERSION_REQUEST, about.VERSION_RESPONSE)]],
   ["capabilities.v1.FeatureFlagsService", [method("GetFeatureFlags", about.GET_FEATURE_FLAGS_REQUEST, about.GET_FEATURE_FLAGS_RESPONSE)]],

@@ -13,6 +13,7 @@ export function wireOf({ kind }: Field): number {
     case "message":
       return LENGTH;
     case "double":
+    case "fixed64":
       return FIXED64;
     default:
       return VARINT;

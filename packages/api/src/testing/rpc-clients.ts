@@ -12,7 +12,7 @@ import { loadSync } from "@grpc/proto-loader";
 import type { PackageDefinition } from "@grpc/proto-loader";
 
 const FOLDER = fileURLToPath(new URL("../../proto/", import.meta.url));
-const FILES = ["adhocprofiles/v1/adhocprofiles.proto", "querier/v1/querier.proto", "push/v1/push.proto", "version/v1/version.proto", "capabilities/v1/feature_flags.proto", "pyromesh/query/v1/query.proto", "grpc/health/v1/health.proto"];
+const FILES = ["adhocprofiles/v1/adhocprofiles.proto", "querier/v1/querier.proto", "push/v1/push.proto", "version/v1/version.proto", "capabilities/v1/feature_flags.proto", "pyromesh/query/v1/query.proto", "grpc/health/v1/health.proto", "opentelemetry/proto/collector/profiles/v1development/profiles_service.proto"];
 
 let definition: PackageDefinition | undefined;
 
@@ -35,23 +35,41 @@ export function serviceOf(name: string): DescService {
   return registry.getService(name)!; // one of FILES
 }
 
-/** Files without a service first: the others use their messages. */
+/** Each behind those whose messages it uses. */
 function filesOf(from: PackageDefinition): FileDescriptorProto[] {
   const files = new Map<string, FileDescriptorProto>();
   for (const item of Object.values(from)) {
     for (const bytes of "fileDescriptorProtos" in item ? (item.fileDescriptorProtos as readonly Buffer[]) : []) {
       const file = fromBinary(FileDescriptorProtoSchema, bytes);
-      // The loader leaves types of the file's own package without their package, and others without the leading dot.
-      for (const field of file.messageType.flatMap((message) => message.field)) {
-        field.jsonName = field.name;
-        if (field.typeName !== "") field.typeName = field.typeName.includes(".") ? `.${field.typeName}` : `.${file.package}.${field.typeName}`;
-      }
-      // It leaves out, too, that a oneof which is named after its only field stands for `optional`.
+      // The loader leaves out that a oneof which is named after its only field stands for `optional`.
       for (const { field: fields, oneofDecl } of file.messageType) for (const field of fields) if (oneofDecl.some(({ name }) => name === `_${field.name}`)) field.proto3Optional = true;
       files.set(file.name, file);
     }
   }
-  return [...files.values()].sort((a, b) => a.service.length - b.service.length);
+  const fileOf = new Map([...files.values()].flatMap((file) => [...file.messageType, ...file.enumType].map(({ name }) => [`${file.package}.${name}`, file])));
+  const ordered = new Set<FileDescriptorProto>();
+  const add = (file: FileDescriptorProto): void => {
+    for (const field of file.messageType.flatMap((message) => message.field)) {
+      field.jsonName = field.name;
+      if (field.typeName === "") continue;
+      const name = fullNameOf(field.typeName, file.package, fileOf);
+      field.typeName = `.${name}`;
+      const used = fileOf.get(name);
+      if (used !== undefined && used !== file && !ordered.has(used)) add(used);
+    }
+    ordered.add(file);
+  };
+  for (const file of files.values()) if (!ordered.has(file)) add(file);
+  return [...ordered];
+}
+
+/** The loader leaves out what two names have in common: `types.v1.LabelPair` may come whole, or as `LabelPair` or `v1.LabelPair`. */
+function fullNameOf(typeName: string, packageName: string, known: ReadonlyMap<string, unknown>): string {
+  const name = typeName.replace(/^\./, "");
+  for (let scope = packageName; scope !== ""; scope = scope.slice(0, Math.max(0, scope.lastIndexOf(".")))) {
+    if (known.has(`${scope}.${name}`)) return `${scope}.${name}`;
+  }
+  return name;
 }
 
 /** Its methods by name: `labelNames`. */
