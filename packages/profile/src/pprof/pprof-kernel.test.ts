@@ -134,9 +134,9 @@ describe("the kernel", () => {
     const name = "n".repeat(1000);
     const pprofOf = (typeCount: number, text: string): Uint8Array => {
       const strings = new StringTable();
-      const typeOf = (i: number): ValueType => new ValueType({ type: strings.dedup(text), unit: strings.dedup(`${text.slice(0, 996)}${i}`) });
+      const type = strings.dedup(text);
       return new Profile({
-        sampleType: Array.from({ length: typeCount }, (_, i) => typeOf(i)),
+        sampleType: Array.from({ length: typeCount }, (_, i) => new ValueType({ type, unit: strings.dedup(`u${i}`) })), // each once
         sample: [new Sample({ value: Array.from({ length: typeCount }, () => 1) })],
         stringTable: strings,
       }).encode();

@@ -67,10 +67,13 @@ export function normalize(
 
 /** A query names a type, and would be answered with the values of one of two that are equal. */
 function checkDistinct(sampleTypes: readonly SampleType[]): void {
-  for (const [i, { type, unit }] of sampleTypes.entries()) {
-    if (sampleTypes.findIndex((other) => other.type === type && other.unit === unit) < i) {
-      throw malformed(`the profile has the sample type ${JSON.stringify(`${type}:${unit}`)} twice: send each type once`);
-    }
+  if (sampleTypes.length === 1) return;
+  const unitsOf = new Map<string, Set<string>>();
+  for (const { type, unit } of sampleTypes) {
+    const units = unitsOf.get(type);
+    if (units === undefined) unitsOf.set(type, new Set([unit]));
+    else if (!units.has(unit)) units.add(unit);
+    else throw malformed(`the profile has the sample type ${JSON.stringify(type.slice(0, 100))} in ${JSON.stringify(unit.slice(0, 100))} twice: send each type once`);
   }
 }
 
