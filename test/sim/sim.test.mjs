@@ -82,6 +82,15 @@ describe("simulator", function () {
     expect(status, lines.join("\n")).to.equal(0);
   });
 
+  it("three nodes that scrape programs: the same seed gives the same history byte for byte, and those among 60 fresh seeds hold", async () => {
+    const [two, last] = await Promise.all([reportsOf(14, 3, "--nodes", "3", "--programs"), reportsOf(16, 1, "--nodes", "3", "--programs")]);
+    expect(last[0].digest).to.equal(two[1].digest);
+    const seed = freshSeed();
+    const { lines, status } = await runSim("--seed", String(seed), "--seeds", "60", "--jobs", "2", "--nodes", "3", "--programs");
+    console.log(`        seeds from ${seed}: ${lines.at(-1)}`);
+    expect(status, lines.join("\n")).to.equal(0);
+  });
+
   it("every planted fault still applies to the tree", () => {
     const folder = path.join(path.dirname(main), "../planted");
     const patches = readdirSync(folder).filter((file) => file.endsWith(".patch"));

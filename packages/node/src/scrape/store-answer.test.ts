@@ -1,6 +1,6 @@
 import { Discards, PushCounts, PushGate, RateLimit } from "@pyromesh/api";
 import type { PushOutcome } from "@pyromesh/api";
-import { ANONYMOUS, CodedError, Metrics, unavailable } from "@pyromesh/base";
+import { ANONYMOUS, CodedError, invalidArgument, Metrics, unavailable } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import { refusal } from "@pyromesh/profile";
 import { NothingStored, scrapeConfigs } from "@pyromesh/scrape";
@@ -41,6 +41,14 @@ describe("store answer", () => {
   it("of an answer that is no profile, that is what is at fault", async () => {
     const error = refusal("malformed_profile", "the body is no pprof");
     expect(await errorOf(() => Promise.resolve({ acceptedCount: 0, refused: [{ index: 0, error }] }))).instanceOf(NothingStored).include({ isAnswerAtFault: true, message: "the body is no pprof" });
+  });
+
+  // It was kept as what the next answer is compared with: that one could not be stored either, and the one after it was a first one.
+  it("a gzip that was cut short is at fault as well, and so is all that its reader refuses", async () => {
+    for (const code of ["PROFILE_EMPTY", "PROFILE_GZIP_BROKEN", "PROFILE_SAMPLE_LABELS_LIMIT", "PROFILE_TYPE_INVALID"]) {
+      const error = invalidArgument(code, "it cannot be read");
+      expect(await errorOf(() => Promise.resolve({ acceptedCount: 0, refused: [{ index: 0, error }] }))).instanceOf(NothingStored).include({ isAnswerAtFault: true });
+    }
   });
 
   it("where stores were asked and too few answered, and of any other error, it does not say so", async () => {

@@ -10,7 +10,7 @@ import type { ScrapedAnswer, StoreAnswer } from "@pyromesh/scrape";
 /** Refusals that come before any store is given a record. */
 const BEFORE_STORING: ReadonlySet<string> = new Set(["RATE_LIMITED", "RATE_BURST_EXCEEDED", "OVERLOADED", "NOT_TAKING_WRITES", "NODE_STARTING"]);
 /** Those that come while the body is read. */
-const ANSWER_AT_FAULT: ReadonlySet<string> = new Set(["PROFILE_MALFORMED", "PROFILE_TOO_LARGE", "PROFILE_SAMPLES_LIMIT"]);
+const ANSWER_AT_FAULT: ReadonlySet<string> = new Set(["PROFILE_EMPTY", "PROFILE_GZIP_BROKEN", "PROFILE_MALFORMED", "PROFILE_SAMPLE_LABELS_LIMIT", "PROFILE_SAMPLES_LIMIT", "PROFILE_TOO_LARGE", "PROFILE_TYPE_INVALID"]);
 
 export function storeAnswer({ limitsOf }: { readonly limitsOf: (tenant: TenantId) => WriteLimits }, modules: WriteModules): StoreAnswer {
   return async ({ target, body, counters, timeNs }: ScrapedAnswer, signal: AbortSignal): Promise<void> => {

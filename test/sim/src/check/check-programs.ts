@@ -25,6 +25,8 @@ const TIMEOUT_MS = 20_000;
 const ANSWERED_WITHIN_MS = 60_000;
 /** Members that have just started grant targets after 10.5 s, and those of a member that has gone move some 14 s later. */
 const SCRAPED_WITHIN_MS = 60_000;
+/** How long a fault has its effects: a request of before may be late, a link that was lost silently is found by then, and a hold that fewer members grant has ended. */
+const SETTLED_AFTER_MS = 10_500;
 /** So many scrapes in a row by one process: the first is a baseline, and the last may not be stored yet. */
 const STEADY_COUNT = 4;
 const HOUR_MS = 3_600_000;
@@ -57,8 +59,8 @@ export async function endScraping(world: World): Promise<readonly ScrapedSpan[]>
   if (programs === undefined) return [];
   const { addresses, intervalMs, timeoutMs } = programs.settings;
   const targets = addresses.flatMap((address) => programs.profiles.map((profile) => ({ address, profile })));
-  // Without any fault all answers must be stored, from the first one on; else those that were asked for after the faults, since a request of before may have drawn one.
-  const calmMs = faults.isQuiet ? 0 : scheduler.nowMs;
+  // Without any fault all answers must be stored, from the first one on.
+  const calmMs = faults.isQuiet ? 0 : scheduler.nowMs + SETTLED_AFTER_MS;
   const steadyOf = ({ address, profile }: (typeof targets)[number]): readonly ProgramAnswer[] | undefined => {
     const all = programs.answers.filter((answer) => answer.fromMs >= calmMs && answer.address === address && answer.profile === profile);
     const last = faults.isQuiet ? all : all.slice(-STEADY_COUNT);

@@ -315,9 +315,18 @@ class Composed {
 
   /**
    * A segment vanishes from the bucket that others have released records into, and no LIST shows a hole, since it is the last one of its store. The others start anew, and the store
-   * itself is cut off: what the others wrote down when they released is all that tells of the segment.
+   * itself is cut off: what the others wrote down when they released is all that tells of the segment. So no store is lost beside it, which may be the one that wrote it down.
    */
   async #vanish(): Promise<void> {
+    const world = this.#world;
+    if (world.isFewer) return;
+    world.isFewer = true;
+    await this.#hideLast();
+    // A store may have taken a new id meanwhile.
+    if (!world.hasNewId) world.isFewer = false;
+  }
+
+  async #hideLast(): Promise<void> {
     const world = this.#world;
     const { bucket, scheduler } = world;
     const flusher = this.#machine;
