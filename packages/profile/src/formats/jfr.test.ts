@@ -3,6 +3,7 @@ import path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
 import { expect } from "chai";
+import { Profile } from "pprof-format";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { JfrPools } from "../testing/jfr-pools.ts";
@@ -138,6 +139,15 @@ describe("jfr: what a recording is read as", () => {
     expect(delays(Buffer.concat([first, wait(500, 1001), wait(499, 1)]))).to.deep.equal([["Main.run;Main.work", 30n], ["A.f", 8n]]);
     // What began in the chunk must have it there.
     expect(refusalOf(Buffer.concat([first, wait(500, 1)]))).to.contain("jdk.types.StackTrace 1, which is in no checkpoint");
+  });
+
+  it("a function has a location for each of its lines, few or many, in whatever order they come", () => {
+    const lines = [...Array.from({ length: 40 }, (_, i) => (i * 7919) % 65_521), 5, 7919, 2 ** 31 - 1];
+    const bytes = chunk((pools) => ({ events: [lines, [...lines].reverse()].map((order) => ["profiler.LiveObject", { stackTrace: pools.stack([...order.map((line) => ({ name: "A.f", line })), { name: "B.few", line: 3 }, { name: "B.few", line: 4 }]) }]) }));
+    const { location, stringTable, function: functions } = Profile.decode(read(bytes)[0]!.pprof);
+    const linesOf = (name: string): number[] => location.filter(({ line }) => stringTable.strings[Number(functions[Number(line[0]!.functionId) - 1]!.name)] === name).map(({ line }) => Number(line[0]!.line));
+    expect(linesOf("A.f")).to.have.members([...new Set(lines)]);
+    expect(linesOf("B.few")).to.have.members([3, 4]);
   });
 
   it("several chunks add up, each with ids of its own", () => {

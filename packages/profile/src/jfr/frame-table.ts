@@ -3,6 +3,14 @@
 /** A function with more lines than this has a Map of them; below, looking through a list is faster. */
 const LISTED_LINES_MAX = 8;
 
+/**
+ * The key of a line in such a Map. Whoever sends a recording chooses the lines, and V8 hashes numbers, and texts of digits alone, so that many can be
+ * found that all collide. Its hash of other texts has a seed of the process.
+ */
+function lineKey(line: number): string {
+  return `l${line}`;
+}
+
 export class FrameTable {
   readonly names: string[] = [];
   readonly #functions = new Map<string, number>();
@@ -14,7 +22,8 @@ export class FrameTable {
   /** By function: its last location plus 1, and how many it has. */
   readonly #last: number[] = [];
   readonly #lineCounts: number[] = [];
-  readonly #byLine = new Map<number, Map<number, number>>();
+  /** By function, where it has many lines: line -> location. */
+  readonly #byLine: (Map<string, number> | undefined)[] = [];
   #count = 0;
 
   get locationCount(): number {
@@ -29,12 +38,13 @@ export class FrameTable {
     this.#functions.set(name, called);
     this.#last.push(0);
     this.#lineCounts.push(0);
+    this.#byLine.push(undefined);
     return called;
   }
 
   location(called: number, line: number): number {
-    const many = this.#lineCounts[called]! > LISTED_LINES_MAX ? this.#byLine.get(called) : undefined;
-    if (many !== undefined) return many.get(line) ?? this.#add(called, line, many);
+    const many = this.#lineCounts[called]! > LISTED_LINES_MAX ? this.#byLine[called] : undefined;
+    if (many !== undefined) return many.get(lineKey(line)) ?? this.#add(called, line, many);
     for (let next = this.#last[called]!; next > 0; next = this.#before[next - 1]!) if (this.#lineOf[next - 1] === line) return next - 1;
     return this.#add(called, line, undefined);
   }
@@ -47,7 +57,7 @@ export class FrameTable {
     return this.#lineOf[location]!;
   }
 
-  #add(called: number, line: number, many: Map<number, number> | undefined): number {
+  #add(called: number, line: number, many: Map<string, number> | undefined): number {
     const location = this.#count++;
     if (location === this.#lineOf.length) {
       this.#functionOf = doubled(this.#functionOf);
@@ -59,11 +69,11 @@ export class FrameTable {
     this.#before[location] = this.#last[called]!;
     this.#last[called] = location + 1;
     const count = ++this.#lineCounts[called]!;
-    if (many !== undefined) many.set(line, location);
+    if (many !== undefined) many.set(lineKey(line), location);
     else if (count > LISTED_LINES_MAX) {
-      const lines = new Map<number, number>();
-      for (let next = location + 1; next > 0; next = this.#before[next - 1]!) lines.set(this.#lineOf[next - 1]!, next - 1);
-      this.#byLine.set(called, lines);
+      const lines = new Map<string, number>();
+      for (let next = location + 1; next > 0; next = this.#before[next - 1]!) lines.set(lineKey(this.#lineOf[next - 1]!), next - 1);
+      this.#byLine[called] = lines;
     }
     return location;
   }

@@ -5,6 +5,7 @@
  *   message Context        { map<int64, int64> labels = 1; }           name -> value, both numbers of strings
  *
  * A context and a string are read when they are asked for, and once: many contexts may name one string, and many events one context.
+ * Their numbers are kept as texts that are not digits alone: the sender chooses them, and V8's hash of numbers has no seed.
  */
 import { VarintCursor } from "@pyromesh/base";
 import type { Label } from "../labels/labels.ts";
@@ -13,10 +14,10 @@ import { malformed } from "../labels/refusal.ts";
 export class LabelsSnapshot {
   readonly #bytes: Buffer;
   /** Where each lies. */
-  readonly #contexts = new Map<bigint, Span>();
-  readonly #strings = new Map<bigint, Span>();
-  readonly #readContexts = new Map<bigint, readonly Label[]>();
-  readonly #readStrings = new Map<bigint, string>();
+  readonly #contexts = new Map<string, Span>();
+  readonly #strings = new Map<string, Span>();
+  readonly #readContexts = new Map<string, readonly Label[]>();
+  readonly #readStrings = new Map<string, string>();
 
   /** Throws a refusal. */
   constructor(bytes: Uint8Array) {
@@ -25,18 +26,19 @@ export class LabelsSnapshot {
       if (field !== CONTEXTS && field !== STRINGS) return;
       let value: Span = [to, to];
       const key = this.#readEntry(from, to, (valueFrom, valueTo) => (value = [valueFrom, valueTo]));
-      (field === CONTEXTS ? this.#contexts : this.#strings).set(key, value);
+      (field === CONTEXTS ? this.#contexts : this.#strings).set(keyOf(key), value);
     });
   }
 
   /** Undefined where there is no such context. Labels whose name or value is empty are left out. */
   labelsOf(context: bigint): readonly Label[] | undefined {
-    const known = this.#readContexts.get(context);
+    const contextKey = keyOf(context);
+    const known = this.#readContexts.get(contextKey);
     if (known !== undefined) return known;
-    const found = this.#contexts.get(context);
+    const found = this.#contexts.get(contextKey);
     if (found === undefined) return undefined;
     const labels: Label[] = [];
-    this.#readContexts.set(context, labels);
+    this.#readContexts.set(contextKey, labels);
     forEachField(this.#bytes, found[0], found[1], (field, from, to) => {
       if (field !== CONTEXT_LABELS) return;
       let named = 0n;
@@ -49,12 +51,13 @@ export class LabelsSnapshot {
 
   /** Empty where there is no such string. */
   stringOf(number: bigint): string {
-    const known = this.#readStrings.get(number);
+    const key = keyOf(number);
+    const known = this.#readStrings.get(key);
     if (known !== undefined) return known;
-    const found = this.#strings.get(number);
+    const found = this.#strings.get(key);
     if (found === undefined) return "";
     const text = this.#bytes.toString("utf8", found[0], found[1]);
-    this.#readStrings.set(number, text);
+    this.#readStrings.set(key, text);
     return text;
   }
 
@@ -75,6 +78,10 @@ export class LabelsSnapshot {
     );
     return key;
   }
+}
+
+function keyOf(number: bigint): string {
+  return `n${number}`;
 }
 
 /** From and to. */

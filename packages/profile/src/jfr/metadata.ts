@@ -9,6 +9,7 @@
  * Other elements (annotations, settings, the region) are passed over.
  */
 import { JfrCursor, unreadable } from "./jfr-cursor.ts";
+import { PoolIndex } from "./pool-index.ts";
 
 export interface JfrField {
   readonly name: string;
@@ -25,8 +26,27 @@ export interface JfrType {
 }
 
 export interface JfrTypes {
-  readonly byId: ReadonlyMap<number, JfrType>;
+  readonly byId: TypesById;
   readonly byName: ReadonlyMap<string, JfrType>;
+}
+
+/** Whoever sends a recording chooses the ids of its types, so they are in no hash table (pool-index.ts). */
+class TypesById {
+  readonly #types: readonly JfrType[];
+  readonly #index = new PoolIndex();
+
+  /** Throws a refusal where two have one id. */
+  constructor(types: readonly OpenType[]) {
+    this.#types = types;
+    for (const { id, at } of types) this.#index.add(id, at);
+    this.#index.seal();
+    for (const [number, { id, at }] of types.entries()) if (this.#index.find(id) !== number) throw unreadable(at, `type ${id} is described twice`);
+  }
+
+  get(id: number): JfrType | undefined {
+    const number = this.#index.find(id);
+    return number < 0 ? undefined : this.#types[number];
+  }
 }
 
 /** Real metadata is five deep. The path to an element is kept, so that depth is bounded and nothing recurses. */
@@ -77,14 +97,14 @@ class StringTable {
   }
 }
 
-interface OpenType {
-  readonly id: number;
-  readonly name: string;
+interface OpenType extends JfrType {
   readonly fields: JfrField[];
+  /** Where it is described. */
+  readonly at: number;
 }
 
 function readElements(cursor: JfrCursor, strings: StringTable): JfrTypes {
-  const byId = new Map<number, JfrType>();
+  const types: OpenType[] = [];
   const byName = new Map<string, JfrType>();
   /** How many children of each element on the path are still to come, from the root. */
   const left: number[] = [1];
@@ -100,9 +120,8 @@ function readElements(cursor: JfrCursor, strings: StringTable): JfrTypes {
     const name = strings.text(cursor.long());
     const attributes = cursor.count();
     if (name === "class" && depth === CLASS_DEPTH) {
-      type = { ...readAttributes(cursor, strings, attributes), fields: [] };
-      if (byId.has(type.id)) throw unreadable(at, `type ${type.id} is described twice`);
-      byId.set(type.id, type);
+      type = { ...readAttributes(cursor, strings, attributes), fields: [], at };
+      types.push(type);
       byName.set(type.name, type);
     } else if (name === "field" && depth === FIELD_DEPTH && type !== undefined) {
       type.fields.push(readField(cursor, strings, attributes, at));
@@ -115,7 +134,7 @@ function readElements(cursor: JfrCursor, strings: StringTable): JfrTypes {
       left.push(children);
     }
   }
-  return { byId, byName };
+  return { byId: new TypesById(types), byName };
 }
 
 const CLASS_DEPTH = 2;

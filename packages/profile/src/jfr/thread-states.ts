@@ -11,11 +11,13 @@ export class ThreadStates {
   readonly #texts: ChunkTexts;
   readonly #reader: StructReader | undefined;
   readonly #cursor: JfrCursor;
-  readonly #names = new Map<number, string>();
+  /** By number in the pool. */
+  readonly #names: (string | undefined)[];
 
   constructor(recording: Uint8Array, layouts: ValueLayouts, pools: ConstantPools, texts: ChunkTexts) {
     const type = layouts.types.byName.get(POOL_THREAD_STATE);
     this.#pools = pools;
+    this.#names = new Array<string | undefined>(pools[POOL_THREAD_STATE].count);
     this.#texts = texts;
     this.#reader = type === undefined ? undefined : new StructReader(layouts, type, { name: { slot: 0, read: "text" } });
     this.#cursor = new JfrCursor(recording);
@@ -23,19 +25,20 @@ export class ThreadStates {
 
   /** Empty for id 0 without a constant: the state is not known. Throws a refusal for another id without one. `at`: who names it. */
   nameOf(id: number, at: number): string {
-    let name = this.#names.get(id);
-    if (name !== undefined) return name;
     const pool = this.#pools[POOL_THREAD_STATE];
     const number = pool.find(id);
-    if (number < 0 && id !== 0) throw dangling(at, POOL_THREAD_STATE, id);
-    name = "";
-    if (number >= 0 && this.#reader?.has("name") === true) {
-      const into = new Float64Array(1);
-      this.#cursor.at = pool.placeOf(number);
-      this.#reader.readFront(this.#cursor, into);
-      name = this.#texts.at(into[0]!);
+    if (number < 0) {
+      if (id !== 0) throw dangling(at, POOL_THREAD_STATE, id);
+      return "";
     }
-    this.#names.set(id, name);
-    return name;
+    return (this.#names[number] ??= this.#read(pool.placeOf(number)));
+  }
+
+  #read(place: number): string {
+    if (this.#reader?.has("name") !== true) return "";
+    const into = new Float64Array(1);
+    this.#cursor.at = place;
+    this.#reader.readFront(this.#cursor, into);
+    return this.#texts.at(into[0]!);
   }
 }

@@ -37,16 +37,15 @@ export class OtlpSample {
       const { field, wire } = cursor;
       if (wire === VARINT) {
         if (field === layout.stack) this.stack = cursor.number;
-        else if (field === layout.locationsLength) this.locationsLength = cursor.number;
-        else if (field === layout.link) {
-          this.link = cursor.number;
-          this.hasLink = cursor.number !== 0 || !this.#hasNullEntries;
-        }
         // Of lists that are not packed, one number.
         else if (field === layout.values) this.#values[this.#valueCount++] = cursor.int64();
         else if (field === layout.attributes) this.attributes[this.attributeCount++] = cursor.number;
         else if (field === layout.timestamps && !this.#hasNullEntries) this.#timestampCount++;
-        else throw this.#misplaced();
+        else if (field === layout.locationsLength) this.locationsLength = cursor.number;
+        else if (field === layout.link) {
+          this.link = cursor.number;
+          this.hasLink = cursor.number !== 0 || !this.#hasNullEntries;
+        } else throw this.#misplaced();
       } else if (wire === LENGTH) {
         if (field === layout.attributes) this.attributeCount = packedNumbers(this.#varints, cursor.start, cursor.stop, this.attributes);
         else if (field === layout.values) this.#readValues(cursor.start, cursor.stop);
