@@ -90,5 +90,9 @@ export function unavailable(code: string, message: string, cause?: unknown): Cod
 
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (!(thrown instanceof Error)) return String(thrown);
+  if (thrown.message !== "") return thrown.message;
+  // Node.js has no message where it tried several addresses of a host.
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return thrown.errors.map(messageOf).join("; ");
+  return thrown.name;
 }

@@ -13,7 +13,21 @@ export interface AnswerMemory {
 }
 
 /** Rejects with SCRAPE_FAILED, which says what the program answered, with SCRAPE_BODY_TOO_LARGE or SCRAPE_NO_MEMORY, with what `fetch` rejects with, or with the signal's reason. */
-export async function scrapeAnswer(target: ScrapeTarget, signal: AbortSignal, { fetch, memory }: { readonly fetch: HttpFetch; readonly memory: AnswerMemory }): Promise<Uint8Array> {
+export async function scrapeAnswer(target: ScrapeTarget, signal: AbortSignal, modules: AnswerModules): Promise<Uint8Array> {
+  const read = new AbortController();
+  try {
+    return await readAnswer(target, AbortSignal.any([signal, read.signal]), modules);
+  } finally {
+    read.abort(); // ends the connection where not all of the answer was read
+  }
+}
+
+interface AnswerModules {
+  readonly fetch: HttpFetch;
+  readonly memory: AnswerMemory;
+}
+
+async function readAnswer(target: ScrapeTarget, signal: AbortSignal, { fetch, memory }: AnswerModules): Promise<Uint8Array> {
   const { job, url } = target;
   // A pprof is gzip already: packed once more it would be unpacked twice.
   const headers = { accept: "application/octet-stream, */*;q=0.1", "accept-encoding": "identity", "x-scrape-timeout-seconds": String(target.timeoutMs / 1000) };
@@ -33,6 +47,9 @@ export async function scrapeAnswer(target: ScrapeTarget, signal: AbortSignal, { 
       sizeBytes += part.length;
       parts.push(part);
     }
+  } catch (error) {
+    // Node.js says "aborted", whoever it was.
+    throw !signal.aborted && (error as { readonly code?: unknown }).code === "ECONNRESET" ? failed("the connection ended before the answer did") : error;
   } finally {
     memory.give(sizeBytes);
   }
@@ -60,7 +77,7 @@ async function firstWords(body: AsyncIterable<Uint8Array>): Promise<string> {
     words += Buffer.from(part.subarray(0, WORDS_LENGTH_MAX)).toString("utf8");
     if (words.length >= WORDS_LENGTH_MAX) break;
   }
-  const line = words.slice(0, WORDS_LENGTH_MAX).replace(/\s+/g, " ").trim();
+  const line = words.slice(0, WORDS_LENGTH_MAX).replace(/[\s\p{C}]+/gu, " ").trim();
   return line === "" ? "" : `: ${line}`;
 }
 

@@ -2,7 +2,7 @@
  * Scrapes the targets that discovery finds and that this node owns: a TargetScraper for each. Targets that go, and those that become another member's, are
  * scraped no more at once; a target that stays keeps its scraper, whatever else changes.
  *
- * Bounds: REQUESTS_AT_ONCE_MAX requests to programs are under way, and answers being read take at most ANSWER_BYTES_MAX together: at the first a scrape waits for
+ * Bounds: REQUESTS_AT_ONCE_MAX requests of each lane are under way, and answers being read take at most ANSWER_BYTES_MAX together: at the first a scrape waits for
  * its turn, at the second it fails and says so. Of each target that counts from its start the last answer is kept, packed, as the job's body_size_limit bounds it;
  * all of them together take KEPT_BYTES_MAX at most: a target beyond it is not stored, which its state says.
  */
@@ -17,7 +17,7 @@ import { TargetScraper } from "./target-scraper.ts";
 import type { ScraperState, StoreAnswer } from "./target-scraper.ts";
 import { Turnstile } from "./turnstile.ts";
 
-/** A program that measures when it is asked holds its request for an interval, so there is about one for each target. */
+/** Of each lane. A program that measures when it is asked holds its request for an interval, so there is about one for each target. */
 const REQUESTS_AT_ONCE_MAX = 1_000;
 const ANSWER_BYTES_MAX = 64 * 2 ** 20;
 /** Some 2,000 heap profiles of 100 KB. */
@@ -43,7 +43,7 @@ export interface TargetStatus {
 export class ScrapeLoop {
   readonly #modules: ScrapeLoopModules;
   readonly #metrics: ScrapeMetrics;
-  readonly #turns = new Turnstile(REQUESTS_AT_ONCE_MAX);
+  readonly #turns = { quick: new Turnstile(REQUESTS_AT_ONCE_MAX), measuring: new Turnstile(REQUESTS_AT_ONCE_MAX), silent: new Turnstile(REQUESTS_AT_ONCE_MAX) };
   readonly #scrapers = new Map<string, TargetScraper>();
   #answerBytes = 0;
   /** Of all scrapers: each says what it adds and gives back. */

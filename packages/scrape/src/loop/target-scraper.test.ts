@@ -41,6 +41,7 @@ class World {
   store: () => Promise<void> = () => Promise.resolve();
   mayTake = true;
   keptBytes = 0;
+  readonly turns = { quick: new Turnstile(1), measuring: new Turnstile(1), silent: new Turnstile(1) };
   readonly metrics = new Metrics();
   readonly scraper: TargetScraper;
 
@@ -54,7 +55,7 @@ class World {
       },
       holds: { want: () => {}, watch: () => this.hold && { wasUnbroken: () => Promise.resolve(this.wasUnbroken) }, holdOf: () => this.hold, ownerOf: () => undefined, onChange: () => {} },
       memory: { take: () => this.mayTake, give: () => {}, keep: (addedBytes) => (addedBytes > 0 && !this.mayTake ? false : ((this.keptBytes += addedBytes), true)) },
-      turns: new Turnstile(10),
+      turns: this.turns,
       metrics,
       store: (answer) => {
         this.stored.push(answer);
@@ -278,6 +279,33 @@ describe("target scraper", () => {
     for (let i = 0; i < 1_000; i++) await world.pass(100);
     expect(world.stored.length).within(5, 6);
     expect(world.asked.length - world.stored.length).equal(1);
+  });
+
+  it("a target that is not answered in time waits for its turn among its like, and keeps those that answer from nothing", async () => {
+    const world = new World();
+    const silent = (get: HttpGet): Promise<HttpReply> => new Promise((_, reject) => get.signal.addEventListener("abort", () => reject(new Error("aborted"))));
+    world.answer = silent;
+    await world.pass(15_000);
+    await world.pass(10_000);
+    expect(world.scraper.state.lastError).match(/scrape_timeout/);
+    let isDone = false;
+    void world.turns.silent.run(new AbortController().signal, () => world.clock.sleep(30_000).then(() => void (isDone = true)));
+    await world.pass(15_000);
+    expect([isDone, world.asked.length], "it waits behind another silent one").deep.equal([false, 1]);
+    let isPassed = false;
+    void world.turns.quick.run(new AbortController().signal, async () => void (isPassed = true));
+    await world.pass(15_000);
+    expect([isPassed, world.asked.length]).deep.equal([true, 2]);
+    world.answer = () => Promise.resolve(reply("profile"));
+    for (let i = 0; i < 100 && world.scraper.state.health !== "up"; i++) await world.pass(500);
+    expect(world.scraper.state.health).equal("up");
+  });
+
+  it("a target that cannot be reached is down, whatever is said of it", async () => {
+    const world = new World();
+    world.answer = () => Promise.reject(new AggregateError([new Error("connect ECONNREFUSED ::1:6060"), new Error("connect ECONNREFUSED 127.0.0.1:6060")], ""));
+    await world.pass(15_000);
+    expect(world.scraper.state).include({ health: "down", lastError: "connect ECONNREFUSED ::1:6060; connect ECONNREFUSED 127.0.0.1:6060" });
   });
 
   it("a target that goes is asked no more, and its request ends", async () => {

@@ -47,12 +47,18 @@ export interface ScraperState {
   readonly isWaiting: boolean;
 }
 
+/**
+ * Where a scrape waits for its turn. One that measures holds its place for an interval, and one that is not answered until its time is over: neither may keep the
+ * others waiting.
+ */
+export type Lane = "quick" | "measuring" | "silent";
+
 export interface ScraperModules {
   readonly clock: Clock;
   readonly fetch: HttpFetch;
   readonly holds: TargetHolds;
   readonly memory: AnswerMemory;
-  readonly turns: Turnstile;
+  readonly turns: Readonly<Record<Lane, Turnstile>>;
   readonly store: StoreAnswer;
   readonly metrics: ScrapeMetrics;
 }
@@ -88,6 +94,8 @@ export class TargetScraper {
   /** By the monotonic clock. */
   #dueMs: number;
   #before: KeptAnswer | undefined;
+  /** It was not answered in time when it was asked last. */
+  #isSilent = false;
   #state: ScraperState = { health: "unknown", lastError: "", lastScrapeMs: undefined, lastDurationMs: 0, nextScrapeMs: undefined, isWaiting: false };
 
   constructor(target: ScrapeTarget, modules: ScraperModules) {
@@ -145,7 +153,7 @@ export class TargetScraper {
     if (this.#stopped.signal.aborted) return;
     const lastDurationMs = clock.monotonicMs() - startedMs;
     this.#modules.metrics.scraped(this.target.job.jobName, outcome, lastDurationMs);
-    this.#state = { ...this.#state, health: lastError === "" ? "up" : "down", lastError, lastScrapeMs: startedWallMs, lastDurationMs };
+    this.#state = { ...this.#state, health: outcome === "stored" ? "up" : "down", lastError, lastScrapeMs: startedWallMs, lastDurationMs };
     this.#dueMs = nextDueMs(this.#dueMs, clock.monotonicMs(), { intervalMs, isContinuous: profile.delta });
     this.#wait();
   }
@@ -156,7 +164,7 @@ export class TargetScraper {
     const { job, key, profile } = this.target;
     let timeNs = 0n;
     let watch: HoldWatch | undefined;
-    const body = await turns.run(this.#stopped.signal, () => {
+    const body = await turns[this.#lane].run(this.#stopped.signal, () => {
       timeNs = clock.nowNs();
       watch = this.#holds(hold) ? holds.watch(key) : undefined;
       return this.#ask();
@@ -207,6 +215,11 @@ export class TargetScraper {
     return isKept;
   }
 
+  get #lane(): Lane {
+    if (this.#isSilent) return "silent";
+    return this.target.profile.delta ? "measuring" : "quick";
+  }
+
   #holds(hold: TargetHold): boolean {
     return this.#modules.holds.holdOf(this.target.key) === hold;
   }
@@ -223,6 +236,7 @@ export class TargetScraper {
       throw ended.signal.aborted ? ended.signal.reason : error;
     } finally {
       late.cancel();
+      this.#isSilent = ended.signal.aborted;
     }
   }
 
