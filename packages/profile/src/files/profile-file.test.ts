@@ -114,6 +114,12 @@ describe("a file of profiles", () => {
     expect([total, names.includes("other")]).to.deep.equal([4, true]);
   });
 
+  it("a flame graph deeper than the limit keeps its root side, and its values", () => {
+    const deep = { ...FLAMEBEARER, flamebearer: { names: ["total", "a"], levels: Array.from({ length: 3000 }, (_, depth) => [0, 3000, depth === 2999 ? 3000 : 0, depth === 0 ? 0 : 1]), numTicks: 3000, maxSelf: 3000 } };
+    const { levels, maxSelf } = graphOf(read(JSON.stringify(deep))[0]!);
+    expect([levels.length, maxSelf]).to.deep.equal([DEFAULT_PROFILE_LIMITS.stacktraceDepthMax + 1, 3000]);
+  });
+
   it("an empty flame graph is empty", () => {
     const empty = { ...FLAMEBEARER, flamebearer: { names: null, levels: [], numTicks: 0, maxSelf: 0 } };
     expect(graphOf(read(JSON.stringify(empty))[0]!).total).to.equal(0);
