@@ -1,6 +1,7 @@
 /**
  * npm run fuzz: checks odd pushes and bodies made from seeds. Pushes (packages/profile/src/testing/check-odd-push.ts) are checked in memory
- * and as a segment stores them; bodies of other formats by what their readers make of them (check-odd-body.ts, check-odd-recording.ts).
+ * and as a segment stores them; bodies of other formats by what their readers make of them (check-odd-body.ts, check-odd-recording.ts), and files that
+ * people upload by how they are drawn (odd-file.ts).
  *
  *   npm run fuzz -- --seconds 60                  how long; 30 by default
  *   npm run fuzz -- --of trie                     what: a name of TARGETS, pushes by default
@@ -20,7 +21,7 @@ const WARM_COUNT = 1000;
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "30" }, of: { type: "string", default: "pushes" }, seed: { type: "string" }, count: { type: "string", default: "1000000000" } } });
 ensureInstalled();
 if (!build()) process.exit(1);
-const { checkOddBody, checkOddExport, checkOddPush, checkOddRecording, oddBody, oddExport, oddPush, oddRecording } = await import("../packages/profile/dist/testing/index.js");
+const { checkOddBody, checkOddExport, checkOddFile, checkOddPush, checkOddRecording, oddBody, oddExport, oddFile, oddPush, oddRecording } = await import("../packages/profile/dist/testing/index.js");
 const { encodeDataset, SegmentDataset } = await import("../packages/block/dist/index.js");
 
 /** What is checked, by name: throws where something does not hold, and returns what became of the seed. */
@@ -31,6 +32,7 @@ const TARGETS = {
   tree: (seed) => checkOddBody(oddBody("tree", seed)),
   trie: (seed) => checkOddBody(oddBody("trie", seed)),
   otlp: (seed) => checkOddExport(oddExport(seed)),
+  file: (seed) => checkOddFile(oddFile(seed)),
 };
 
 const check = TARGETS[values.of];

@@ -195,6 +195,16 @@ describe("s3 bucket on a server that misbehaves", () => {
     assert.include((await refused(bucket.get("k", never), "BUCKET_FORBIDDEN")).message, "time of this machine");
   });
 
+  it("dateMs: what the store's answer says, to the second; a store that says nothing has no clock", async () => {
+    answer = (_request, response, number) => {
+      response.sendDate = false;
+      if (number === 1) response.setHeader("date", "Mon, 02 Mar 2026 14:30:00 GMT");
+      sendPage(response, [], { isTruncated: false });
+    };
+    assert.equal(await bucket.dateMs!(never), Date.UTC(2026, 2, 2, 14, 30)); // an S3 bucket has it
+    assert.isUndefined(await bucket.dateMs!(never));
+  });
+
   it("nobody listening is BUCKET_UNAVAILABLE", async () => {
     const other = open({ endpoint: "http://127.0.0.1:9", triesMax: 2 });
     await refused(other.check(never), "BUCKET_UNAVAILABLE");

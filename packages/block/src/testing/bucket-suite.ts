@@ -40,6 +40,12 @@ export function describeBucket(name: string, suite: BucketSuite): void {
       await bucket.check(never);
     });
 
+    it("dateMs: the store's own clock is about the time, or there is none", async () => {
+      const dateMs = await bucket.dateMs?.(never);
+      // The machine that runs the test runs the store.
+      if (dateMs !== undefined) assert.isAtMost(Math.abs(dateMs - Date.now()), 60_000);
+    });
+
     it("create: where the place is there already nothing changes", async () => {
       await put("v1/a");
       await bucket.create(never);

@@ -4,13 +4,16 @@
  *   x offset (from the end of the bar before it), total, self, index of the name
  *
  * A bar lies over the bar of the level before it that spans it. What a bar's total has beyond its own value and those of its children
- * becomes a child `other`, so that nothing of a graph that was cut is lost. The file is read value by value, and nothing is recursive.
+ * becomes a child `other`, so that nothing of a graph that was cut is lost. Stacktraces that are deeper than the limit keep their root side, as those of a
+ * pprof do: a bar of the last level that is kept has its total for its own value. The file is read value by value, and nothing is recursive.
  */
 import { JsonFault, JsonReader } from "@pyromesh/base";
 import type { JsonBounds } from "@pyromesh/base";
 import { OTHER } from "../graph/flame-graph.ts";
 import type { GraphMetadata } from "../graph/graph-metadata.ts";
 import { NameNodes } from "../graph/name-tree.ts";
+import { orUnbounded } from "../labels/limits.ts";
+import type { ProfileLimits } from "../labels/limits.ts";
 import { malformed } from "../labels/refusal.ts";
 import type { Interrupt } from "../model/interrupt.ts";
 import type { NameTree } from "../model/stacktrace-tree.ts";
@@ -38,15 +41,17 @@ export function hasFlamebearer(bytes: Uint8Array): boolean {
 }
 
 /** Throws a refusal. */
-export function readFlamebearer(bytes: Uint8Array, interrupt: Interrupt): Flamebearer {
-  const { names, levels, metadata, version } = readingJson(() => readParts(bytes));
+export function readFlamebearer(bytes: Uint8Array, { stacktraceDepthMax }: Pick<ProfileLimits, "stacktraceDepthMax">, interrupt: Interrupt): Flamebearer {
+  // The root's level has no frame.
+  const levelCountMax = orUnbounded(stacktraceDepthMax) + 1;
+  const { names, levels, metadata, version } = readingJson(() => readParts(bytes, levelCountMax));
   if (version > 1) throw malformed(`the flame graph has version ${version}, and 1 is known: save it from a server of this API`);
   if (metadata.format !== undefined && metadata.format !== "single") {
     throw malformed(`the flame graph has the format ${shown(metadata.format)}: upload a single one; of a diff upload its two sides`);
   }
   if (levels === undefined) throw malformed("the flame graph has no levels: save it from a server of this API");
   const { name = "", spyName = "", sampleRate = 100, units = "" } = metadata;
-  return { tree: treeOf(names, levels, interrupt), metadata: { name, spyName, sampleRate, units } };
+  return { tree: treeOf(names, levels, levelCountMax, interrupt), metadata: { name, spyName, sampleRate, units } };
 }
 
 interface Parts {
@@ -56,7 +61,7 @@ interface Parts {
   metadata: { format?: string; name?: string; spyName?: string; sampleRate?: number; units?: string };
 }
 
-function readParts(bytes: Uint8Array): Parts {
+function readParts(bytes: Uint8Array, levelCountMax: number): Parts {
   const reader = new JsonReader(bytes, BOUNDS);
   const parts: Parts = { names: [], levels: undefined, version: 0, metadata: {} };
   const seen = new Set<string>();
@@ -68,7 +73,7 @@ function readParts(bytes: Uint8Array): Parts {
     }
     if (seen.has(key)) throw malformed(`${shown(key)} is given twice: send it once`);
     seen.add(key);
-    if (key === "flamebearer") readGraph(reader, parts);
+    if (key === "flamebearer") readGraph(reader, parts, levelCountMax);
     else if (key === "metadata") readMetadata(reader, parts.metadata);
     else parts.version = reader.number();
   }
@@ -76,11 +81,11 @@ function readParts(bytes: Uint8Array): Parts {
   return parts;
 }
 
-function readGraph(reader: JsonReader, parts: Parts): void {
+function readGraph(reader: JsonReader, parts: Parts, levelCountMax: number): void {
   reader.beginObject();
   for (let key = reader.nextKey(); key !== undefined; key = reader.nextKey()) {
     if (key === "names" && reader.kind === "list") parts.names = readNames(reader);
-    else if (key === "levels" && reader.kind === "list") parts.levels = readLevels(reader);
+    else if (key === "levels" && reader.kind === "list") parts.levels = readLevels(reader, levelCountMax);
     else reader.skip(); // the names of an empty graph are null
   }
 }
@@ -92,10 +97,15 @@ function readNames(reader: JsonReader): string[] {
   return names;
 }
 
-function readLevels(reader: JsonReader): number[][] {
+/** Levels that are left out are not made. */
+function readLevels(reader: JsonReader, levelCountMax: number): number[][] {
   const levels: number[][] = [];
   reader.beginList();
   while (reader.nextItem()) {
+    if (levels.length === levelCountMax) {
+      reader.skip();
+      continue;
+    }
     const level: number[] = [];
     reader.beginList();
     while (reader.nextItem()) level.push(reader.number());
@@ -135,7 +145,7 @@ interface Row {
   readonly node: number[];
 }
 
-function treeOf(names: readonly string[], levels: readonly (readonly number[])[], interrupt: Interrupt): NameTree {
+function treeOf(names: readonly string[], levels: readonly (readonly number[])[], levelCountMax: number, interrupt: Interrupt): NameTree {
   const nodes = new NameNodes();
   const self = new SumColumn(1);
   const add = (node: number, value: number): void => {
@@ -167,12 +177,12 @@ function treeOf(names: readonly string[], levels: readonly (readonly number[])[]
       if (parent === above.end.length || start < above.start[parent]! || at > above.end[parent]!) throw malformed(`${place()} lies over no bar of the level before: send the graph whole`);
       // The first level has the root alone.
       const node = depth === 0 ? 0 : nodes.child(above.node[parent]!, nodes.name(name));
-      add(node, own);
+      add(node, depth === levelCountMax - 1 ? total : own);
       row.start.push(start);
       row.end.push(at);
       row.node.push(node);
     }
-    addCut(level, levels[depth + 1] ?? [], row, (node, value) => add(nodes.child(node, nodes.name(OTHER)), value));
+    if (depth < levelCountMax - 1) addCut(level, levels[depth + 1] ?? [], row, (node, value) => add(nodes.child(node, nodes.name(OTHER)), value));
     above = row;
   }
   return nodes.treeWith(self);

@@ -5,6 +5,7 @@ import { flameGraph } from "../graph/flame-graph.ts";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import { UNINTERRUPTED } from "../model/interrupt.ts";
 import { corpusPath } from "../testing/pprof-oracle.ts";
+import { checkOddFile, oddFile } from "../testing/odd-file.ts";
 import { PprofWriter } from "../pprof/pprof-write.ts";
 import { readProfileFile } from "./profile-file.ts";
 import type { FileProfile } from "./profile-file.ts";
@@ -114,6 +115,12 @@ describe("a file of profiles", () => {
     expect([total, names.includes("other")]).to.deep.equal([4, true]);
   });
 
+  it("a flame graph deeper than the limit keeps its root side, and its values", () => {
+    const deep = { ...FLAMEBEARER, flamebearer: { names: ["total", "a"], levels: Array.from({ length: 3000 }, (_, depth) => [0, 3000, depth === 2999 ? 3000 : 0, depth === 0 ? 0 : 1]), numTicks: 3000, maxSelf: 3000 } };
+    const { levels, maxSelf } = graphOf(read(JSON.stringify(deep))[0]!);
+    expect([levels.length, maxSelf]).to.deep.equal([DEFAULT_PROFILE_LIMITS.stacktraceDepthMax + 1, 3000]);
+  });
+
   it("an empty flame graph is empty", () => {
     const empty = { ...FLAMEBEARER, flamebearer: { names: null, levels: [], numTicks: 0, maxSelf: 0 } };
     expect(graphOf(read(JSON.stringify(empty))[0]!).total).to.equal(0);
@@ -149,6 +156,20 @@ describe("a file of profiles", () => {
         expect(code === undefined || typeof code === "string", `${length}: ${String(code)}`).to.equal(true);
       }
     }
+  });
+
+  it("that is odd is refused with a sentence or drawn, and a whole flame graph comes out as it went in (npm run fuzz tries more)", () => {
+    const outcomes = new Map<string, number>();
+    for (let seed = 1; seed <= 400; seed++) {
+      try {
+        const outcome = checkOddFile(oddFile(seed));
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      } catch (cause) {
+        throw new Error(`npm run fuzz -- --of file --seed ${seed} --count 1`, { cause });
+      }
+    }
+    expect(outcomes.get("accepted"), JSON.stringify([...outcomes])).greaterThan(100);
+    expect(outcomes.get("PROFILE_MALFORMED"), JSON.stringify([...outcomes])).greaterThan(80);
   });
 
   it("without a sample it is refused, and so is an empty one", () => {

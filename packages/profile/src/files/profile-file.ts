@@ -49,7 +49,7 @@ export interface FileContext {
 export function readProfileFile(bytes: Uint8Array, name: string, context: FileContext, interrupt: Interrupt): readonly FileProfile[] {
   const format = fileFormatOf(bytes, name);
   if (format === "json" && hasFlamebearer(bytes)) {
-    const { tree, metadata } = readFlamebearer(bytes, interrupt);
+    const { tree, metadata } = readFlamebearer(bytes, context.limits, interrupt);
     return [{ name: metadata.name, metadata, tree: () => tree }];
   }
   interrupt.now();

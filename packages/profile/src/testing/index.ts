@@ -17,3 +17,4 @@ export { oddExport } from "./odd-export.ts";
 export type { OddExport } from "./odd-export.ts";
 export { AGENT_TYPES, writeChunk } from "./jfr-writer.ts";
 export type { ChunkSpec, EncodedText, FieldSpec, TypeSpecs, Value } from "./jfr-writer.ts";
+export { checkOddFile, oddFile } from "./odd-file.ts";

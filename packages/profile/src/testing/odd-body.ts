@@ -24,13 +24,13 @@ export function oddBody(kind: OddBodyKind, seed: number): OddBody {
   return { seed, bytes: damaged(bytes, draw), format, expected: undefined };
 }
 
-interface Draw {
+export interface Draw {
   readonly below: (bound: number) => number;
   readonly pick: <T>(items: readonly T[]) => T;
   readonly happens: (share: number) => boolean;
 }
 
-function drawOf(seed: number): Draw {
+export function drawOf(seed: number): Draw {
   const random = seededRandom(seed);
   const below = (bound: number): number => Math.floor(random.float() * bound);
   return { below, pick: (items) => items[below(items.length)]!, happens: (share) => random.float() < share };
@@ -38,7 +38,7 @@ function drawOf(seed: number): Draw {
 
 type Made = Omit<OddBody, "seed">;
 
-const NAMES = ["main", "work", "ünï", "a b", "\u{1f525}", "x".repeat(200), "[no stacktrace]", "total", "other", "constructor", "__proto__", '"', "\\", "main.go"];
+export const NAMES: readonly string[] = ["main", "work", "ünï", "a b", "\u{1f525}", "x".repeat(200), "[no stacktrace]", "total", "other", "constructor", "__proto__", '"', "\\", "main.go"];
 
 function addTo(sums: Map<string, bigint>, frames: readonly string[], value: bigint): void {
   if (value === 0n) return;
@@ -162,7 +162,7 @@ function ordered(object: object, { happens }: Draw): object {
 
 const TOKENS = ["[", "]", "{", "}", ",", ":", '"', "-1", "1e999", "0.5", "null", "4294967296", '"frame":9', "\\", "\0", "\ud800"];
 
-function damaged(bytes: Uint8Array, { below, pick }: Draw): Uint8Array {
+export function damaged(bytes: Uint8Array, { below, pick }: Draw): Uint8Array {
   let damagedBytes = Buffer.from(bytes);
   for (let left = pick([1, 1, 2, 8]); left > 0 && damagedBytes.length > 0; left--) {
     const at = below(damagedBytes.length);
