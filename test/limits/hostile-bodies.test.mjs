@@ -78,21 +78,23 @@ describe("hostile bodies at a real node", function () {
     await storm([...kinds, queryBomb]);
   });
 
-  it("so do bombs in zstd", async function () {
+  it("so do bombs in zstd and deflate", async function () {
     if (process.platform !== "linux") this.skip(); // it reads /proc
     const zstd = { "content-type": "application/proto", "content-encoding": "zstd" };
+    const deflate = { "content-type": "application/proto", "content-encoding": "deflate" };
     await init();
     await storm([
       { name: "zstd: 250 MB of nothing", headers: zstd, body: silentZstd(2000), count: 20, statuses: [413, 503] },
       { name: "zstd: a profile of 10 MB of zeros", headers: zstd, body: compress(pushOf(Buffer.alloc(10e6))), count: 20, statuses: [400, 503] },
       { name: "zstd: a profile of 20 MB of zeros", headers: zstd, body: compress(pushOf(Buffer.alloc(20e6))), count: 20, statuses: [413] },
+      { name: "deflate: 250 MB of nothing", headers: deflate, body: deflateSync(Buffer.alloc(250e6)), count: 20, statuses: [413] },
     ]);
   });
 
-  it("so do bombs in deflate", async function () {
+  it("so do OTLP exports whose dictionary has 8 million strings", async function () {
     if (process.platform !== "linux") this.skip(); // it reads /proc
-    const deflate = { "content-type": "application/proto", "content-encoding": "deflate" };
-    await storm([{ name: "deflate: 250 MB of nothing", headers: deflate, body: deflateSync(Buffer.alloc(250e6)), count: 20, statuses: [413, 503] }]);
+    const body = gzipSync(Buffer.concat([lengthField(1, Buffer.alloc(0)), lengthField(2, Buffer.alloc(15.9e6, Buffer.from([0x2a, 0])))]));
+    await storm([{ name: "OTLP: 8 million strings", path: "/v1development/profiles", headers: { "content-type": "application/x-protobuf", "content-encoding": "gzip" }, body, count: 10, statuses: [400, 503] }]);
   });
 
   it("so do bodies of other formats", async function () {

@@ -4,7 +4,8 @@
  *
  *   it says more than the bound            refused (413), nothing is decompressed: gzip says it in its trailer, zstd in its first frame's header
  *   it says that it fits                   waits for memory for all of it, then decompresses
- *   it says nothing (deflate, some zstd)   waits for memory for a guess, then decompresses
+ *   it says nothing: deflate               is decompressed once to count, a piece at a time, then as one that says that it fits
+ *   it says nothing: some zstd             waits for memory for a guess, then decompresses
  *   it decompresses to more than that      another member or frame follows, or it lies: takes more memory at once, or is refused (503)
  *
  * zlib runs on its thread pool, zstd on a thread of its own. A large zlib body is done in pieces and stops as soon as it is given up.
@@ -24,6 +25,8 @@ interface InflateOptions {
   readonly sizeBytesMax: number;
   /** The end of the refusal that begins "the body decompresses to more than N bytes": which limit it is, and what to do. */
   readonly advice: string;
+  /** How many times the decompressed body lies in memory at once, as where a worker reads it. So much is taken for it, or the most that one request can get. Absent: once. */
+  readonly copyCount?: number | undefined;
 }
 
 interface InflateModules {
@@ -59,16 +62,17 @@ const DECODERS: Readonly<Record<ContentCoding, Decoder>> = {
     const bounded = boundsOf(options, memory.bytesMax);
     const claimedBytes = claimedInflatedBytes(bytes);
     if (claimedBytes > bounded.sizeBytesMax) throw tooLarge(bounded);
-    await memory.take(claimedBytes);
+    await memory.take(heldBytes(claimedBytes, options, memory));
     const inflated = claimedBytes <= AT_ONCE_BYTES_MAX ? await compression.gunzip(bytes, claimedBytes) : undefined;
     return inflated ?? (await inflateInPieces((onPiece) => compression.gunzipInPieces(bytes, PIECE_BYTES, onPiece), claimedBytes, bounded, modules));
   },
 
   async deflate(bytes, options, modules) {
     const bounded = boundsOf(options, modules.memory.bytesMax);
-    const guessedBytes = guessOf(bytes, bounded);
-    await modules.memory.take(guessedBytes);
-    return inflateInPieces((onPiece) => modules.compression.inflateInPieces(bytes, PIECE_BYTES, onPiece), guessedBytes, bounded, modules);
+    const run: InPieces = (onPiece) => modules.compression.inflateInPieces(bytes, PIECE_BYTES, onPiece);
+    const countedBytes = await countInPieces(run, bounded, modules);
+    await modules.memory.take(heldBytes(countedBytes, options, modules.memory));
+    return inflateInPieces(run, countedBytes, bounded, modules);
   },
 
   /** In one call: a body that turns out larger is begun again with more room. Its thread holds the result once more, hence twice the memory. */
@@ -106,7 +110,22 @@ function boundsOf(options: InflateOptions, bytesMax: number): InflateOptions {
   return { sizeBytesMax: bytesMax, advice: "which is what this node's memory allows of one body: send less at once, or give the node more memory" };
 }
 
+function heldBytes(sizeBytes: number, { copyCount = 1 }: InflateOptions, { bytesMax }: UnpackMemory): number {
+  return Math.max(sizeBytes, Math.min(bytesMax, sizeBytes * copyCount));
+}
+
 type InPieces = (onPiece: (piece: Uint8Array) => void) => Promise<void>;
+
+/** How many bytes there are. A buffer that grew with them would leave the smaller ones behind as garbage, of which no budget knows. */
+async function countInPieces(run: InPieces, options: InflateOptions, { caller }: InflateModules): Promise<number> {
+  let length = 0;
+  await run((piece) => {
+    caller.throwIfAborted();
+    length += piece.length;
+    if (length > options.sizeBytesMax) throw tooLarge(options);
+  });
+  return length;
+}
 
 async function inflateInPieces(run: InPieces, expectedBytes: number, options: InflateOptions, { memory, caller }: InflateModules): Promise<Uint8Array> {
   let bytes = new Uint8Array(expectedBytes);

@@ -33,6 +33,9 @@ export const OTLP_HTTP_PATHS: readonly string[] = ["/v1development/profiles", "/
 /** An export as sent and decompressed: what a worker reads of one body, whatever the limits say. gRPC's clients send 4 MiB at most by default. */
 const EXPORT_BYTES_MAX = 16 * 2 ** 20;
 
+/** An export lies here, in memory that is shared with a worker, and in the worker's own. */
+const EXPORT_COPIES = 3;
+
 /** OTLP over HTTP. Errors are a `google.rpc.Status`, in the encoding of the request. */
 export function otlpHttpHandler(options: WriteOptions, modules: WriteModules): Handler {
   return async (request) => {
@@ -102,7 +105,7 @@ async function readBody(request: ApiRequest, sizeBytesMax: number, { gate }: Wri
   const body = await readAdmitted(request, sizeBytesMax, gate);
   if (coding === undefined || body.length === 0) return body;
   const { unpackMemory: memory, caller, compression } = request;
-  return inflateBody(body, { coding, sizeBytesMax, advice: "the most that one export may have: send fewer profiles at once" }, { memory, caller, compression });
+  return inflateBody(body, { coding, sizeBytesMax, advice: "the most that one export may have: send fewer profiles at once", copyCount: EXPORT_COPIES }, { memory, caller, compression });
 }
 
 /** Refusals that one reply tells of; the others are only counted. */
