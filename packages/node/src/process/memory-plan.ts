@@ -8,7 +8,7 @@
  *   read ahead          1/16                      ranges that queries read ahead of their scans, of all together (read/read-ahead.ts)
  *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
  *   bodies              1/16                      of requests, as they were sent; small ones a sixteenth of it more (api/src/bodies/request-body.ts)
- *   decompressed bodies 1/16                      by their Content-Encoding; of zstd twice their size (api/src/bodies/inflate.ts)
+ *   decompressed bodies 1/16                      by their Content-Encoding; of zstd twice their size, of OTLP three times (api/src/bodies/inflate.ts)
  *   pushes on their way 1/16                      between the threads, profiles and records that fit into no slot (compute/buffer-pool.ts)
  *   replies             1/64                      bytes of replies that are built, compressed or not read yet (api/src/listener/reply-budget.ts)
  *   the rest            1 %                       the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size)

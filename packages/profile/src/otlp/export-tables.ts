@@ -14,8 +14,9 @@ import { textOf } from "./text-cache.ts";
 import { LENGTH, WireCursor } from "./wire-cursor.ts";
 
 /**
- * Entries of all tables together, and lines of all locations. An entry takes two bytes of the export or more, and up to 36 bytes of memory here. Those of
- * profilers take some 16 bytes of the export, so that one of the most bytes that are taken (16 MiB) has half as many.
+ * Entries of all tables together, and lines of all locations. An entry takes two bytes of the export or more, and up to 48 bytes of memory once a pprof needed
+ * it. The entries that profilers send take 16 bytes of the export and more, so that the largest export that is taken (16 MiB) has half as many. Beyond the bound the export is
+ * refused, and beyond that of lines the profile.
  */
 export const DICTIONARY_ENTRIES_MAX: number = 2 ** 21;
 

@@ -40,8 +40,8 @@ const SERIES_MAX = 16_384;
 const PPROF_BYTES_MIN = 8 * 2 ** 20;
 
 /**
- * Bytes of pprofs that are made before the first of them is given away. Making one and encoding it take turns then: either has a part of the processor's cache
- * to itself for a while (half a megabyte; taking turns for each small profile costs 8 % more).
+ * Bytes of pprofs that are made before the first of them is given away. Making one and encoding it take turns then: either finds its code and
+ * tables in the processor's cache for a while. Taking turns for each small profile costs 8 % more.
  */
 const READ_AHEAD_BYTES = 128 * 1024;
 
