@@ -80,11 +80,10 @@ function targetsPage({ active, dropped, droppedCounts }: ScrapedTargets): ApiRep
     stateText(target),
     `<code>${escapeHtml(target.url)}</code>`,
     escapeHtml(printLabels(target.labels)),
-    lastText(target),
-    escapeHtml(timeText(target.nextScrapeMs) ?? ""),
+    scrapesText(target),
     memberText(target),
   ]);
-  const table = rows.length === 0 ? "" : htmlTable(["job, profile", "state", "URL", "labels", "last scrape", "next", "scraped by"], rows, { isWide: true });
+  const table = rows.length === 0 ? "" : htmlTable(["job, profile", "state", "URL", "labels", "scrapes", "scraped by"], rows, { isWide: true });
   const droppedCount = Object.values(droppedCounts).reduce((sum, count) => sum + count, 0);
   const droppedRows = dropped.slice(0, ROWS_MAX).map(({ jobName, discovered, reason }) => [escapeHtml(jobName), escapeHtml(printLabels(discovered)), escapeHtml(reason)]);
   const droppedTable = droppedRows.length === 0 ? "" : `<h2>Dropped: ${droppedCount}</h2>${htmlTable(["job", "discovered labels", "because"], droppedRows, { isWide: true })}`;
@@ -106,8 +105,11 @@ function stateText({ health, lastError, member }: ScrapedTarget): string {
   return `<span class="${css}">${health}</span>${error === "" ? "" : `<br>${error}`}`;
 }
 
-function lastText({ lastScrapeMs, lastDurationMs }: ScrapedTarget): string {
-  return lastScrapeMs === undefined ? "" : `${escapeHtml(timeText(lastScrapeMs)!)}<br>took ${number(secondsText(Math.round(lastDurationMs)))}`;
+/** The last one and the next, to the second. */
+function scrapesText({ lastScrapeMs, lastDurationMs, nextScrapeMs }: ScrapedTarget): string {
+  const at = (timeMs: number): string => number(new Date(timeMs).toISOString().slice(0, 19).replace("T", " "));
+  const last = lastScrapeMs === undefined ? [] : [`last ${at(lastScrapeMs)}`, `took ${number(secondsText(Math.round(lastDurationMs)))}`];
+  return [...last, ...(nextScrapeMs === undefined ? [] : [`next ${at(nextScrapeMs)}`])].join("<br>");
 }
 
 function memberText({ member }: ScrapedTarget): string {
