@@ -24,10 +24,10 @@ ${body}
   return { status: 200, headers: { "content-type": "text/html; charset=utf-8", "cache-control": "no-store", "content-security-policy": CONTENT_SECURITY_POLICY, "referrer-policy": "no-referrer", "x-frame-options": "DENY" }, body: html };
 }
 
-/** A table whose cells are HTML. */
-export function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table whose cells are HTML. `isWide`: its texts are long: they are broken where they must be, and on a narrow screen the cells of a row stand below each other. */
+export function htmlTable(head: readonly string[], rows: readonly (readonly string[])[], { isWide = false }: { readonly isWide?: boolean } = {}): string {
   const line = (cells: readonly string[], tag: string): string => `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join("")}</tr>`;
-  return `<table><thead>${line(head.map(escapeHtml), "th")}</thead><tbody>${rows.map((row) => line(row, "td")).join("\n")}</tbody></table>`;
+  return `<table${isWide ? ' class="wide"' : ""}><thead>${line(head.map(escapeHtml), "th")}</thead><tbody>${rows.map((row) => line(row, "td")).join("\n")}</tbody></table>`;
 }
 
 /** Relative, so that they work below a prefix. */
@@ -45,6 +45,8 @@ const STYLE =
   "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #8884;vertical-align:top}" +
   "code,.num{font-family:ui-monospace,monospace;font-variant-numeric:tabular-nums}" +
   ".good{color:#18794e}.bad{color:#cd2b31;font-weight:600}.dim{opacity:.65}.ring{display:flex;gap:2rem;flex-wrap:wrap;align-items:center}.ring>div{flex:1;min-width:18rem}" +
+  ".wide td{overflow-wrap:anywhere}.wide td:first-child{min-width:7rem}" +
+  "@media(max-width:48rem){.wide thead{display:none}.wide tr{display:block;padding:.5rem 0;border-bottom:1px solid #8884}.wide td{display:block;padding:.1rem 0;border:0}.wide td:empty{display:none}}" +
   "@media(prefers-color-scheme:dark){.good{color:#4cc38a}.bad{color:#ff8589}a{color:#7cb9ff}}";
 
 const CONTENT_SECURITY_POLICY = [

@@ -66,6 +66,14 @@ describe("scrape routes", () => {
     expect((await api.get("/api/v1/targets?state=up")).status).equal(400);
   });
 
+  it("/targets begins with what is down: of thousands of targets the others are not in the table", async () => {
+    const up = Array.from({ length: 1_500 }, (_, index): ScrapedTarget => ({ ...TARGET, url: `http://up-${index}/`, health: "up", lastError: "" }));
+    shown = { active: [...up, { ...TARGET, url: "http://gone/" }, { ...TARGET, url: "http://nobody/", member: undefined, health: "unknown", lastError: "" }], dropped: [], droppedCounts: {} };
+    const html = await (await api.get("/targets")).text();
+    const urls = [...html.matchAll(/<code>http:\/\/([^/]+)/g)].map(([, host]) => host);
+    expect([urls.length, ...urls.slice(0, 3)]).deep.equal([1_000, "gone", "nobody", "up-0"]);
+  });
+
   it("/targets is a page: states, errors, who scrapes what, what was dropped and why; and no label can be markup", async () => {
     const html = await (await api.get("/targets")).text();
     for (const text of ["this node scrapes 1 of them, of which 0 are up", "status 404", "http://node-2:4040/targets", "relabel_configs[0] dropped it", "Dropped: 2500", "0.25s"]) expect(html).include(text);

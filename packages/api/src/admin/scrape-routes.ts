@@ -74,30 +74,42 @@ function targetsPage({ active, dropped, droppedCounts }: ScrapedTargets): ApiRep
     active.length + dropped.length === 0
       ? "<p>Nothing is scraped: the configuration has no <code>scrape_configs</code>, or discovery has found no target yet.</p>"
       : `<p>${active.length} targets, each one profile of one program; this node scrapes ${here.length} of them, of which ${here.filter(({ health }) => health === "up").length} are up. The state of others is on the page of the member that scrapes them.</p>`;
-  const rows = active.slice(0, ROWS_MAX).map((target) => [
-    escapeHtml(target.jobName),
-    escapeHtml(target.profileName),
+  // What is wrong comes first: of many targets the rest is not in the table.
+  const rows = active.toSorted((a, b) => urgency(b) - urgency(a)).slice(0, ROWS_MAX).map((target) => [
+    `${escapeHtml(target.jobName)}<br>${escapeHtml(target.profileName)}`,
+    stateText(target),
     `<code>${escapeHtml(target.url)}</code>`,
-    healthText(target),
     escapeHtml(printLabels(target.labels)),
-    escapeHtml(timeText(target.lastScrapeMs) ?? ""),
-    target.lastScrapeMs === undefined ? "" : number(secondsText(Math.round(target.lastDurationMs))),
-    escapeHtml(timeText(target.nextScrapeMs) ?? ""),
+    scrapesText(target),
     memberText(target),
-    `<span class="bad">${escapeHtml(target.lastError)}</span>`,
   ]);
-  const table = rows.length === 0 ? "" : htmlTable(["job", "profile", "URL", "state", "labels", "last scrape", "took", "next", "scraped by", "last error"], rows);
+  const table = rows.length === 0 ? "" : htmlTable(["job, profile", "state", "URL", "labels", "scrapes", "scraped by"], rows, { isWide: true });
   const droppedCount = Object.values(droppedCounts).reduce((sum, count) => sum + count, 0);
   const droppedRows = dropped.slice(0, ROWS_MAX).map(({ jobName, discovered, reason }) => [escapeHtml(jobName), escapeHtml(printLabels(discovered)), escapeHtml(reason)]);
-  const droppedTable = droppedRows.length === 0 ? "" : `<h2>Dropped: ${droppedCount}</h2>${htmlTable(["job", "discovered labels", "because"], droppedRows)}`;
+  const droppedTable = droppedRows.length === 0 ? "" : `<h2>Dropped: ${droppedCount}</h2>${htmlTable(["job", "discovered labels", "because"], droppedRows, { isWide: true })}`;
   const more = active.length > ROWS_MAX || dropped.length > ROWS_MAX ? `<p>Tables have the first ${ROWS_MAX}; <a href="api/v1/targets">the JSON</a> has more.</p>` : "";
   return htmlPage("Targets", `${summary}${table}${droppedTable}${more}`, { refreshSeconds: 10 });
 }
 
-function healthText({ health, member }: ScrapedTarget): string {
-  if (member?.isSelf !== true) return "";
+/** 2: down, here; 1: nobody scrapes it, or it waits. */
+function urgency({ health, lastError, member }: ScrapedTarget): number {
+  if (member?.isSelf === true && health === "down") return 2;
+  return member === undefined || lastError !== "" ? 1 : 0;
+}
+
+/** With what is wrong. */
+function stateText({ health, lastError, member }: ScrapedTarget): string {
+  const error = lastError === "" ? "" : `<span class="bad">${escapeHtml(lastError)}</span>`;
+  if (member?.isSelf !== true) return error;
   const css = health === "up" ? "good" : health === "down" ? "bad" : "dim";
-  return `<span class="${css}">${health}</span>`;
+  return `<span class="${css}">${health}</span>${error === "" ? "" : `<br>${error}`}`;
+}
+
+/** The last one and the next, to the second. */
+function scrapesText({ lastScrapeMs, lastDurationMs, nextScrapeMs }: ScrapedTarget): string {
+  const at = (timeMs: number): string => number(new Date(timeMs).toISOString().slice(0, 19).replace("T", " "));
+  const last = lastScrapeMs === undefined ? [] : [`last ${at(lastScrapeMs)}`, `took ${number(secondsText(Math.round(lastDurationMs)))}`];
+  return [...last, ...(nextScrapeMs === undefined ? [] : [`next ${at(nextScrapeMs)}`])].join("<br>");
 }
 
 function memberText({ member }: ScrapedTarget): string {

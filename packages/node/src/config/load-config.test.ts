@@ -116,6 +116,11 @@ describe("config: one setting, three spellings", () => {
     expect(load({ yaml: "flush_interval:\nlimits:\noverrides:\n" }).flushIntervalMs).to.equal(60_000);
     expect(load({ yaml: "flush_interval: &t 5s\nretention: *t\n" }).retentionMs).to.equal(5000);
   });
+
+  it("an alias that names nothing is refused where it stands: it is no value that was left out", () => {
+    expect(() => load({ yaml: "flush_interval: 5s\nretention: *t\n" })).to.throw(/:2:12: \*t names nothing: no &t stands before it/);
+    expect(() => load({ yaml: "scrape_configs:\n  - job_name: app\n    static_configs: [{targets: *apps}]\n" })).to.throw(/:3:32: \*apps names nothing/);
+  });
 });
 
 describe("config: scrape_configs", () => {

@@ -146,9 +146,10 @@ function textOf(node: Scalar): string {
   return typeof node.value === "string" ? node.value : (node.source ?? String(node.value));
 }
 
-/** Through `*alias` to what it names; nothing and `null` are undefined. */
+/** Through `*alias` to what it names; nothing and `null` are undefined. An alias that names nothing is refused: read as no value, it would leave out what somebody wrote. */
 function follow(walk: Walk, node: Node | null | undefined): Node | undefined {
   const target = isAlias(node) ? node.resolve(walk.document) : node;
+  if (isAlias(node) && target === undefined) throw invalidArgument("CONFIG_INVALID", `${walk.placeOf(node)}: *${node.source} names nothing: no &${node.source} stands before it`);
   if (target === null || target === undefined || (isScalar(target) && target.value === null)) return undefined;
   return target;
 }

@@ -8,7 +8,7 @@
  * after the answer had been read, by the order of events there and no clock. Two members that store the same target have a member in common that said so to
  * both, of times that do not overlap.
  *
- * Bounds: one question a target that waits, all that come within GAP_MS in one request a member. A member that does not answer within TIMEOUT_MS has said nothing.
+ * Bounds: one question a target that waits; those that come within GAP_MS go together, in one request for each member and round. A member that does not answer within TIMEOUT_MS has said nothing.
  */
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
