@@ -49,7 +49,7 @@ export class OtlpSample {
       } else if (wire === LENGTH) {
         if (field === layout.attributes) this.attributeCount = packedNumbers(this.#varints, cursor.start, cursor.stop, this.attributes);
         else if (field === layout.values) this.#readValues(cursor.start, cursor.stop);
-        else if (field === layout.timestamps) this.#timestampCount += this.#hasNullEntries ? (cursor.stop - cursor.start) / 8 : varintCount(cursor);
+        else if (field === layout.timestamps) this.#timestampCount += this.#hasNullEntries ? fixed64Count(cursor) : varintCount(cursor);
         else throw this.#misplaced();
       } else if (wire === FIXED64 && field === layout.timestamps) {
         this.#timestampCount++;
@@ -111,6 +111,11 @@ function scaled(value: number | bigint, scale: number | bigint): number | bigint
   const exact = BigInt(value) * BigInt(scale);
   if (BigInt.asIntN(64, exact) !== exact) throw malformed(`the values of a sample make ${exact} together, which is beyond 64 bits: send smaller ones`);
   return exact;
+}
+
+function fixed64Count({ start, stop }: WireCursor): number {
+  if ((stop - start) % 8 !== 0) throw malformed(`the timestamps of a sample have ${stop - start} bytes, and each has 8: send the whole export`);
+  return (stop - start) / 8;
 }
 
 /** In 1.7 timestamps are varints: each ends with a byte below 0x80. */

@@ -369,6 +369,14 @@ describe("OTLP profiles", () => {
   });
 
   describe("damage", () => {
+    it("timestamps that are not whole refuse the profile, instead of counting a part of one", () => {
+      const bytes = Buffer.from(otlpExport({ ...TABLES, resources: [{ profiles: [profileOf([{ stack: 1, attributes: [2, 4], timestamps: [TIME_NS] }])] }] }, "1.10"));
+      // The list of one timestamp becomes one of two bytes, and a list of four: fields of a sample, whose length stays.
+      const at = bytes.indexOf(Buffer.from([0x2a, 8]));
+      bytes.set([0x2a, 2, 0, 0, 0x2a, 4], at);
+      expect(read(bytes).refused).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: the timestamps of a sample have 2 bytes, and each has 8: send the whole export"]);
+    });
+
     const whole = otlpExport({ ...TABLES, resources: [{ attributes: { "service.name": "shop" }, profiles: [profileOf([{ stack: 1, values: [2], attributes: [2], link: 1 }])] }] }, "1.10");
 
     it("torn at any byte it is refused, or what is left is a whole message", () => {
