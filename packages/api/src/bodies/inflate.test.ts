@@ -192,6 +192,32 @@ describe("inflated bodies: deflate", () => {
     expect(budget.bytes).to.equal(0);
   });
 
+  // A thousand small bodies took hundreds of megabytes of pieces, and the thread pool for as long as it liked.
+  it("they are counted as many at once as there is memory for their pieces; others wait, and all are complete", async () => {
+    const { budget, open } = rig(4 * MIB);
+    const memories = Array.from({ length: 20 }, open);
+    const inflated = memories.map(async (memory) => {
+      const { length } = await inflate(deflateSync(RANDOMISH), memory, { coding: "deflate" });
+      memory.release();
+      return length;
+    });
+    expect([budget.bytes, budget.waitingCount]).to.deep.equal([3 * MIB, 17]);
+    expect(new Set(await Promise.all(inflated))).to.deep.equal(new Set([RANDOMISH.length]));
+    expect(budget.bytes).to.equal(0);
+  });
+
+  it("one that cannot be counted, and one whose client goes away meanwhile, hold nothing", async () => {
+    const { budget, open } = rig(4 * MIB);
+    const gone: Caller = {
+      throwIfAborted: () => {
+        throw new CodedError({ code: "CLIENT_GONE", kind: "canceled", message: "gone" });
+      },
+    };
+    expect(await codeOf(inflate(Buffer.from("no deflate at all"), open(), { coding: "deflate" }))).to.equal("CONTENT_ENCODING_TORN");
+    expect(await codeOf(inflate(deflateSync(RANDOMISH), open(), { coding: "deflate", caller: gone }))).to.equal("CLIENT_GONE");
+    expect(budget.bytes).to.equal(0);
+  });
+
   it("one that is truncated, is something else, or goes on after its end is refused", async () => {
     const { open } = rig(16 * MIB);
     const whole = deflateSync(RANDOMISH);

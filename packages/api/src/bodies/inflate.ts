@@ -4,7 +4,7 @@
  *
  *   it says more than the bound            refused (413), nothing is decompressed: gzip says it in its trailer, zstd in its first frame's header
  *   it says that it fits                   waits for memory for all of it, then decompresses
- *   it says nothing: deflate               is decompressed once to count, a piece at a time, then as one that says that it fits
+ *   it says nothing: deflate               waits for memory for some pieces, is decompressed once to count, gives it back; then as one that says that it fits
  *   it says nothing: some zstd             waits for memory for a guess, then decompresses
  *   it decompresses to more than that      another member or frame follows, or it lies: takes more memory at once, or is refused (503)
  *
@@ -116,16 +116,29 @@ function heldBytes(sizeBytes: number, { copyCount = 1 }: InflateOptions, { bytes
 
 type InPieces = (onPiece: (piece: Uint8Array) => void) => Promise<void>;
 
-/** How many bytes there are. A buffer that grew with them would leave the smaller ones behind as garbage, of which no budget knows. */
-async function countInPieces(run: InPieces, options: InflateOptions, { caller }: InflateModules): Promise<number> {
+/**
+ * How many bytes there are. A buffer that grew with them would leave the smaller ones behind as garbage, of which no budget knows. The memory for the
+ * pieces bounds how many bodies are counted at once: a small one may decompress to all that a body may have, and a thousand of them would keep the
+ * thread pool from other bodies.
+ */
+async function countInPieces(run: InPieces, options: InflateOptions, { memory, caller }: InflateModules): Promise<number> {
+  const countingBytes = Math.min(COUNTING_BYTES, memory.bytesMax);
+  await memory.take(countingBytes);
   let length = 0;
-  await run((piece) => {
-    caller.throwIfAborted();
-    length += piece.length;
-    if (length > options.sizeBytesMax) throw tooLarge(options);
-  });
+  try {
+    await run((piece) => {
+      caller.throwIfAborted();
+      length += piece.length;
+      if (length > options.sizeBytesMax) throw tooLarge(options);
+    });
+  } finally {
+    memory.give(countingBytes);
+  }
   return length;
 }
+
+/** The piece that zlib fills, the one that is counted, and two that the garbage collector has not taken yet. The default budget of 64 MB has room for 48 bodies. */
+const COUNTING_BYTES = 4 * PIECE_BYTES;
 
 async function inflateInPieces(run: InPieces, expectedBytes: number, options: InflateOptions, { memory, caller }: InflateModules): Promise<Uint8Array> {
   let bytes = new Uint8Array(expectedBytes);

@@ -32,11 +32,11 @@ class SentRequest extends EventEmitter {
   }
 }
 
-function world({ bytesMax = 2 ** 20 } = {}): { readonly memory: BodyMemory; readonly clock: ManualClock; readonly of: (request: SentRequest) => RequestBody } {
+function world({ bytesMax = 2 ** 20 } = {}): { readonly memory: BodyMemory; readonly clock: ManualClock; readonly bodyTimeouts: Timeouts<RequestBody>; readonly of: (request: SentRequest) => RequestBody } {
   const clock = new ManualClock();
   const memory = new BodyMemory({ bytesMax, waitTimeoutMs: 5000 }, { clock });
   const bodyTimeouts = new Timeouts<RequestBody>({ lengthMs: 60_000 }, { clock });
-  return { memory, clock, of: (request) => new RequestBody(request as unknown as IncomingRequest, { bodyMemory: memory, bodyTimeouts }) }; // what the body uses of a request
+  return { memory, clock, bodyTimeouts, of: (request) => new RequestBody(request as unknown as IncomingRequest, { bodyMemory: memory, bodyTimeouts }) }; // what the body uses of a request
 }
 
 describe("a body without a length", () => {
@@ -141,6 +141,18 @@ describe("a body that waits for memory", () => {
       expect([request.isResumed, memory.budget.waitingCount]).to.deep.equal([true, 0]);
     });
   }
+
+  it("is no slow body once it is whole, however small: the node is slow", async () => {
+    const { memory, bodyTimeouts, of } = full();
+    const [request, slow] = [new SentRequest(), new SentRequest()];
+    const [body, refused] = [of(request).read(1000), refusalOf(of(slow).read(1000))];
+    for (const each of [request, slow]) each.send("hello");
+    request.emit("end");
+    bodyTimeouts.forEach((each) => each.endWhereSlow(5000));
+    expect(await refused).to.equal("BODY_READ_FAILED");
+    memory.budget.give(memory.budget.bytesMax);
+    expect(Buffer.from(await body).toString()).to.equal("hello");
+  });
 
   it("and finds none in time is refused; what it is given in the same moment goes back", async () => {
     const { clock, memory, of } = full();

@@ -225,6 +225,7 @@ export class RequestBody implements Waiting {
   readonly #onEnd = (): void => {
     if (!this.#isReading) return;
     this.#isWhole = true;
+    this.#timeouts.delete(this); // its client has done all it could, though the body may wait for memory
     if (this.#early === undefined) this.#complete();
   };
 

@@ -2,7 +2,7 @@
  * Calls of several messages over gRPC. Requests and replies are streams of frames (rpc/message-frame.ts); the status is in the trailers.
  *
  * What must stay true: a call ends with its client, its deadline and the stop of the node, whether its client reads or not. What a call holds is bounded: MESSAGE_BYTES_MAX
- * of a message that arrives, as many bytes of messages that nobody has received yet, and the one message that is being sent.
+ * of a message that arrives, WAITING_BYTES_MAX of messages that nobody has received yet, and the one message that is being sent.
  */
 import { CodedError, invalidArgument, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
@@ -13,10 +13,11 @@ import type { ContentCoding } from "../ports/content-coding.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 import type { StreamCall, StreamHandler } from "../ports/stream-call.ts";
 import { inflateMessage } from "../rpc/adapted-request.ts";
+import { ArrivingFrames } from "../rpc/arriving-frames.ts";
 import { encodingMissing, GRPC_ENCODINGS_ACCEPTED, grpcEncodingOf } from "../rpc/grpc-encoding.ts";
 import { applyGrpcTimeout } from "../rpc/grpc-timeout.ts";
 import { OK_STATUS, statusHeaders } from "../rpc/grpc.ts";
-import { FRAME_HEADER_BYTES, frameHeader, readFrame } from "../rpc/message-frame.ts";
+import { FRAME_HEADER_BYTES, frameHeader } from "../rpc/message-frame.ts";
 import type { MessageFrame } from "../rpc/message-frame.ts";
 
 interface GrpcStreamsModules {
@@ -61,7 +62,7 @@ class GrpcStream implements StreamCall {
   readonly #messages: MessageFrame[] = [];
   /** Of its messages; undefined: none may be compressed. */
   #coding: ContentCoding | undefined;
-  #arriving: Buffer = Buffer.alloc(0);
+  readonly #arriving = new ArrivingFrames();
   #waitingBytes = 0;
   #isComplete = false;
   /** A message waits to be sent. */
@@ -119,7 +120,7 @@ class GrpcStream implements StreamCall {
     this.signal.throwIfAborted();
     const frame = this.#messages.shift();
     if (frame === undefined) return undefined;
-    this.#waitingBytes -= frame.message.length;
+    this.#waitingBytes -= heldBytes(frame);
     if (!frame.isCompressed) return frame.message;
     if (this.#coding === undefined) throw encodingMissing();
     return inflateMessage(frame.message, this.#coding, MESSAGE_BYTES_MAX, { unpackMemory: MESSAGE_MEMORY, caller: this.signal, compression: this.#modules.compression });
@@ -142,16 +143,16 @@ class GrpcStream implements StreamCall {
   #take(chunk: Buffer): void {
     if (this.signal.aborted) return;
     try {
-      this.#arriving = this.#arriving.length === 0 ? chunk : Buffer.concat([this.#arriving, chunk]);
-      for (let frame = readFrame(this.#arriving); frame !== undefined; frame = readFrame(this.#arriving)) {
-        this.#arriving = this.#arriving.subarray(FRAME_HEADER_BYTES + frame.message.length);
+      this.#arriving.add(chunk);
+      for (let frame = this.#arriving.next(); frame !== undefined; frame = this.#arriving.next()) {
         this.#messages.push(frame);
-        this.#waitingBytes += FRAME_HEADER_BYTES + frame.message.length;
+        this.#waitingBytes += heldBytes(frame);
+        if (this.#waitingBytes > WAITING_BYTES_MAX) throw tooLarge();
       }
+      if (this.#arriving.sizeBytes > FRAME_HEADER_BYTES + MESSAGE_BYTES_MAX) throw tooLarge();
     } catch (refusal) {
       return this.end(refusal);
     }
-    if (this.#arriving.length > FRAME_HEADER_BYTES + MESSAGE_BYTES_MAX || this.#waitingBytes > MESSAGE_BYTES_MAX) return this.end(tooLarge());
     this.#onMessage?.();
   }
 
@@ -164,17 +165,25 @@ class GrpcStream implements StreamCall {
 /** Calls with streams are of probes and of tools: few, and their messages small. */
 const CALL_COUNT_MAX = 256;
 const MESSAGE_BYTES_MAX = 64 * 2 ** 10;
+/** What a message that waits costs beside its bytes: it is two objects. Empty ones would be 13,000 in 64 KiB. */
+const MESSAGE_COST_BYTES = 256;
+/** Room for one of the largest. */
+const WAITING_BYTES_MAX = MESSAGE_BYTES_MAX + MESSAGE_COST_BYTES;
 /** For one message decompressed, of which CALL_COUNT_MAX bounds all. zstd may have a quarter of what a request may. */
-const MESSAGE_MEMORY: UnpackMemory = { bytesMax: 4 * MESSAGE_BYTES_MAX, take: () => Promise.resolve(), tryTake: () => true };
+const MESSAGE_MEMORY: UnpackMemory = { bytesMax: 4 * MESSAGE_BYTES_MAX, take: () => Promise.resolve(), tryTake: () => true, give: () => {} };
 /** A client that has opened a call and sends nothing holds one of few. */
 const IDLE_MS = 300_000;
 /** So does one that does not read what it is sent. */
 const SEND_MS = 30_000;
+
+function heldBytes({ message }: MessageFrame): number {
+  return MESSAGE_COST_BYTES + message.length;
+}
 
 function stopping(): CodedError {
   return unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
 }
 
 function tooLarge(): CodedError {
-  return invalidArgument("BODY_TOO_LARGE", `the messages that wait are larger than ${MESSAGE_BYTES_MAX} bytes: send less at once`);
+  return invalidArgument("BODY_TOO_LARGE", `the messages that wait are larger than ${MESSAGE_BYTES_MAX} bytes, of which each counts ${MESSAGE_COST_BYTES} more: send less at once`);
 }

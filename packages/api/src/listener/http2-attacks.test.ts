@@ -1,6 +1,6 @@
 /** What a hostile client of HTTP/2 does beside floods of frames (http2.test.ts): it holds what it was given, and gives nothing back. */
 import { connect as connectHttp2, constants } from "node:http2";
-import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { expect } from "chai";
@@ -155,6 +155,27 @@ describe("HTTP/2 under attack", () => {
       const stream = request(client(0), { ":path": WATCH, "content-type": "application/grpc" }, EMPTY_MESSAGE);
       await new Promise((resolve) => stream.once("response", resolve));
       await api.server.stop();
+    });
+  });
+
+  describe("a call with streams whose client sends many messages", () => {
+    // Thirteen thousand empty ones were let wait in each of 256 calls.
+    it("ends where those that wait are many, however small they are", async () => {
+      await open();
+      const stream = request(client(), { ":path": WATCH, "content-type": "application/grpc" }, Buffer.concat(Array.from({ length: 300 }, () => EMPTY_MESSAGE)));
+      const { "grpc-status": status, "grpc-message": message } = await new Promise<IncomingHttpHeaders>((resolve) => stream.once("trailers", resolve).resume());
+      expect([status, message]).to.deep.equal(["3", "the messages that wait are larger than 65536 bytes, of which each counts 256 more: send less at once"]);
+    });
+
+    it("goes on where each is received", async () => {
+      await open();
+      const stream = client().request({ ":method": "POST", ":path": REFLECTION, "content-type": "application/grpc" }, { endStream: false });
+      for (let count = 0; count < 300; count++) {
+        const answered = new Promise((resolve) => stream.once("data", resolve));
+        stream.write(LIST_SERVICES);
+        await answered;
+      }
+      expect(stream.closed).to.equal(false);
     });
   });
 

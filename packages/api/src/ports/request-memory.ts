@@ -12,12 +12,14 @@ export interface UnpackMemory {
   /** The most that one request can get. */
   readonly bytesMax: number;
   /**
-   * Waits for a bounded time. Rejects BODIES_TOO_MANY (503). Call it once, with everything that is known to be needed; never with more
-   * than `bytesMax`.
+   * Waits for a bounded time. Rejects BODIES_TOO_MANY (503). Call it while nothing is held, with everything that is known to be needed; never
+   * with more than `bytesMax`.
    */
   take(sizeBytes: number): Promise<void>;
   /** Takes more without waiting. False: there is no room. */
   tryTake(sizeBytes: number): boolean;
+  /** Gives back what was taken for a step that has ended. The rest is given back with the request. */
+  give(sizeBytes: number): void;
 }
 
 /** Requests for more than this leave a quarter of the budget free: most pushes of agents decompress to less. */
@@ -51,6 +53,11 @@ export class RequestMemory implements UnpackMemory {
     if (!this.#budget.tryTake(sizeBytes)) return false;
     this.#takenBytes += sizeBytes;
     return true;
+  }
+
+  give(sizeBytes: number): void {
+    this.#takenBytes -= sizeBytes;
+    this.#budget.give(sizeBytes);
   }
 
   /** Call it when the handler has ended. */
