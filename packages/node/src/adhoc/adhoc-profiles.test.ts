@@ -141,6 +141,14 @@ describe("ad hoc profiles", () => {
     expect((await failureOf(kept.diff("../x", id))).message).to.match(/^left id "..\/x" is invalid/);
   });
 
+  it("of a diff whose left side is not there the right one is not read: nothing goes on behind the place in the queue", async () => {
+    const { id } = shown(await kept.upload());
+    const gone = id.replace(/^.{9}/, "01HMXV8BF");
+    kept.bucket.calls.length = 0;
+    expect((await failureOf(kept.diff(gone, id))).message).to.match(/^left profile/);
+    expect(kept.bucket.calls.map(({ operation, key }) => [operation, key])).to.deep.equal([["head", `adhoc/a/${gone}`]]);
+  });
+
   it("what cannot be read is refused and not kept", async () => {
     for (const file of [Buffer.from("no count"), Buffer.from('{"a":1}'), Buffer.from([10, 3, 1]), gzipSync(FOLDED).subarray(0, 20)]) {
       expect((await failureOf(kept.upload(file))).kind).to.equal("invalid_argument");

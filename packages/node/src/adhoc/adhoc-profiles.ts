@@ -81,7 +81,8 @@ export class KeptAdHocProfiles implements AdHocProfiles {
     const [left, right] = [inSide("left", () => checkId(leftId)), inSide("right", () => checkId(rightId))];
     return this.#queue.run(tenant, "scan", signal, async () => {
       await this.#modules.ensureOurs(signal);
-      const files = await Promise.all([this.#read(tenant, left, signal).catch((error: unknown) => failSide("left", error)), this.#read(tenant, right, signal).catch((error: unknown) => failSide("right", error))]);
+      // One after the other: of two reads at once the slower would go on, with a file in memory, after the other had failed and given the place away.
+      const files = [await this.#read(tenant, left, signal).catch((error: unknown) => failSide("left", error)), await this.#read(tenant, right, signal).catch((error: unknown) => failSide("right", error))];
       const named = files.map(({ name, bytes }, side) => ({ name: `${side === 0 ? "left" : "right"} profile ${name}`, bytes }));
       return this.#draw(named, query, this.#modules.limitsOf(tenant), undefined, signal);
     });
