@@ -116,6 +116,17 @@ describe("AdHocProfileService", () => {
     expect([adHoc.uploads[0]!.name, Buffer.compare(adHoc.uploads[0]!.file, file)]).to.deep.equal(["late", 0]);
   });
 
+  it("a name of megabytes is not made a text: its beginning is enough to refuse it, and the last one sent counts", async () => {
+    await open();
+    const field = (number: number, content: Buffer): Buffer => Buffer.concat([Buffer.from([number * 8 + 2]), varint(content.length), content]);
+    const name = "ä".repeat(5 * MIB);
+    const send = (body: Buffer): Promise<Response> => fetch(`${api.url}/${SERVICE}/Upload`, { method: "POST", headers: { "content-type": "application/proto" }, body });
+    const file = field(2, Buffer.from(base64("main 1\n")));
+    expect((await send(Buffer.concat([field(1, Buffer.from(name)), file]))).status).to.equal(200);
+    expect((await send(Buffer.concat([field(1, Buffer.from(name)), file, field(1, Buffer.from("ä.pb"))]))).status).to.equal(200);
+    expect(adHoc.uploads.map((one) => one.name)).to.deep.equal([name.slice(0, 2048), "ä.pb"]);
+  });
+
   it("a body beyond its limit is 413, and the rate limit of pushes holds", async () => {
     await open({ ingestionBodyBytesMax: 1000 });
     expect((await upload({ profile: "A".repeat(2000) })).status).to.equal(413);
@@ -140,3 +151,10 @@ describe("AdHocProfileService", () => {
     expect((await api.rpc(`${SERVICE}/Get`, { id: "1", maxNodes: 2 ** 21 })).status).to.equal(400);
   });
 });
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
+  return Buffer.from([...bytes, rest]);
+}

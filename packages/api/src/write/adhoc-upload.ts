@@ -92,12 +92,12 @@ function* readBinary(body: Uint8Array): Reading<ReadUpload> {
     cursor.offset += lengthBytes;
     return from;
   };
-  let [name, maxNodes] = ["", 0];
-  let file: Uint8Array = NOTHING;
+  let maxNodes = 0;
+  let [name, file]: [Uint8Array, Uint8Array] = [NOTHING, NOTHING];
   let fieldCount = 0;
   while (cursor.offset < body.length) {
     const tag = varint();
-    if (tag === NAME) name = bytes.toString("utf8", step(varint()), cursor.offset);
+    if (tag === NAME) name = bytes.subarray(step(varint()), cursor.offset);
     else if (tag === PROFILE) file = bytes.subarray(step(varint()), cursor.offset);
     else if (tag === MAX_NODES) maxNodes = varint();
     else if (tag < 8) throw torn(cursor.offset, body.length);
@@ -112,13 +112,19 @@ function* readBinary(body: Uint8Array): Reading<ReadUpload> {
   if (file.includes(BACKSLASH)) throw notBase64();
   try {
     // A number of 64 bits that is negative reads as one above 2^63.
-    return { name, file: yield* decoded(new Base64Text(Buffer.from(file.buffer, file.byteOffset, file.length))), maxNodes: maxNodes >= 2 ** 63 ? -1 : maxNodes };
+    return { name: textOf(name), file: yield* decoded(new Base64Text(Buffer.from(file.buffer, file.byteOffset, file.length))), maxNodes: maxNodes >= 2 ** 63 ? -1 : maxNodes };
   } catch (thrown) {
     if (thrown instanceof JsonFault) throw notBase64();
     throw thrown;
   }
 }
 
+function textOf(name: Uint8Array): string {
+  return Buffer.from(name.buffer, name.byteOffset, Math.min(name.length, NAME_BYTES_READ)).toString();
+}
+
+/** Of a name that is longer the rest is left out: what is left is refused for its length as well, and megabytes of text would hold the thread. */
+const NAME_BYTES_READ = 4096;
 /** What one step reads, in less than a millisecond. */
 const FIELDS_AT_ONCE = 4096;
 const BACKSLASH = 0x5c;

@@ -144,9 +144,8 @@ describe("ad hoc profiles over HTTP", function () {
     expect((await call("Upload", "x".repeat(17 * 2 ** 20))).status).to.equal(413);
   });
 
-  it("a bucket that is down is 503 with a sentence, and a node that starts says so", async () => {
-    const starting = await compose();
-    await starting.start();
+  it("a bucket that is down is 503 with a sentence, and what was kept is there once it is back", async () => {
+    await (await compose()).start();
     const { id } = (await upload()).json;
     bucket.goDown();
     for (const reply of [await upload(), await call("Get", { id }), await call("List", {}), await call("Diff", { leftId: id, rightId: id })]) {

@@ -38,7 +38,8 @@ describe("the id of an ad hoc profile", () => {
     expect(safeName("test/../../../etc/passwd")).to.equal("test_.._.._.._etc_passwd");
     expect(safeName("größe \u{1f600}\0.pb")).to.equal("gr__e___.pb");
     expect(safeName("")).to.equal("");
-    expect(codeOf(() => safeName("x".repeat(NAME_LENGTH_MAX + 1)))).to.equal("ADHOC_NAME_TOO_LONG");
+    expect(safeName("\u{1f600}".repeat(NAME_LENGTH_MAX))).to.equal("_".repeat(NAME_LENGTH_MAX));
+    for (const long of ["x".repeat(NAME_LENGTH_MAX + 1), "\u{1f600}".repeat(NAME_LENGTH_MAX + 1), "ä".repeat(2 ** 24)]) expect(codeOf(() => safeName(long))).to.equal("ADHOC_NAME_TOO_LONG");
   });
 
   it("from outside is checked before a key is made of it", () => {

@@ -33,9 +33,10 @@ export function makeId(name: string, uploadedAtMs: number, random: Uint8Array): 
 
 /** The name as it is kept: as in Pyroscope, other characters become "_". Throws ADHOC_NAME_TOO_LONG. */
 export function safeName(name: string): string {
-  const safe = name.replace(/[^a-zA-Z0-9_.-]/gu, "_");
-  if (safe.length <= NAME_LENGTH_MAX) return safe;
-  throw invalidArgument("ADHOC_NAME_TOO_LONG", `the name has ${safe.length} characters: send at most ${NAME_LENGTH_MAX}`);
+  // A character has two code units at most. Megabytes of them are not searched, which would hold the thread.
+  const safe = name.length <= 2 * NAME_LENGTH_MAX ? name.replace(/[^a-zA-Z0-9_.-]/gu, "_") : undefined;
+  if (safe !== undefined && safe.length <= NAME_LENGTH_MAX) return safe;
+  throw invalidArgument("ADHOC_NAME_TOO_LONG", `the name has more than ${NAME_LENGTH_MAX} characters: send a shorter one`);
 }
 
 /** An id that a client sent. Throws ADHOC_ID_INVALID where it has characters that no id has, and ADHOC_NOT_FOUND where it is none that was ever given. */

@@ -141,6 +141,28 @@ describe("ad hoc profiles", () => {
     expect((await failureOf(kept.diff("../x", id))).message).to.match(/^left id "..\/x" is invalid/);
   });
 
+  it("of a diff whose left side is not there the right one is not read: nothing goes on behind the place in the queue", async () => {
+    const { id } = shown(await kept.upload());
+    const gone = id.replace(/^.{9}/, "01HMXV8BF");
+    kept.bucket.calls.length = 0;
+    expect((await failureOf(kept.diff(gone, id))).message).to.match(/^left profile/);
+    expect(kept.bucket.calls.map(({ operation, key }) => [operation, key])).to.deep.equal([["head", `adhoc/a/${gone}`]]);
+  });
+
+  it("a file is bounded as it is sent, too: what is kept can be read back", async () => {
+    const packed = gzipSync(FOLDED);
+    // A gzip header may hold a comment of any length.
+    const commented = (commentBytes: number): Uint8Array => Buffer.concat([packed.subarray(0, 3), Buffer.from([16]), packed.subarray(4, 10), Buffer.alloc(commentBytes, "x"), Buffer.alloc(1), packed.subarray(10)]);
+    kept.limits = { ...kept.limits, profileSizeBytesMax: 0 };
+    const refused = await failureOf(kept.upload(commented(16 * 2 ** 20)));
+    expect([refused.code, refused.kind]).to.deep.equal(["PROFILE_TOO_LARGE", "invalid_argument"]);
+    const { id } = shown(await kept.upload(commented(2 ** 20)));
+    expect(graphOf(await kept.get(id)).flamebearer.numTicks).to.equal(7);
+    kept.limits = { ...kept.limits, profileSizeBytesMax: 2 ** 20 };
+    expect((await failureOf(kept.upload(commented(2 ** 20)))).message).to.contain("may have 1048576: send a smaller one or raise limits.max_profile_size_bytes");
+    expect((await kept.keys()).length).to.equal(1);
+  });
+
   it("what cannot be read is refused and not kept", async () => {
     for (const file of [Buffer.from("no count"), Buffer.from('{"a":1}'), Buffer.from([10, 3, 1]), gzipSync(FOLDED).subarray(0, 20)]) {
       expect((await failureOf(kept.upload(file))).kind).to.equal("invalid_argument");

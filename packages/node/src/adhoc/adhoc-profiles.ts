@@ -12,7 +12,7 @@
  * kept than may be. Old ones are deleted by expiry.ts.
  */
 import type { AdHocAnswer, AdHocDiffQuery, AdHocDrawing, AdHocEntry, AdHocProfiles, AdHocQuery, AdHocUpload } from "@pyromesh/api";
-import { assert, CodedError } from "@pyromesh/base";
+import { assert, CodedError, invalidArgument } from "@pyromesh/base";
 import type { Clock, Random, TenantId } from "@pyromesh/base";
 import { isBucketError } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
@@ -20,7 +20,7 @@ import type { ProfileLimits } from "@pyromesh/profile";
 import type { Compute, DrawnFile, DrawTask } from "../compute/compute.ts";
 import { adHocKey, adHocNotFound, checkId, makeId, parseAdHocKey, safeName, tenantAdHocPrefix } from "./adhoc-id.ts";
 import type { AdHocId } from "./adhoc-id.ts";
-import { adHocDamaged, ADHOC_OBJECT_BYTES_MAX, decodeAdHocObject, encodeAdHocObject } from "./adhoc-object.ts";
+import { adHocDamaged, ADHOC_OBJECT_BYTES_MAX, decodeAdHocObject, encodeAdHocObject, FILE_BYTES_MAX } from "./adhoc-object.ts";
 import { AdHocQueue } from "./adhoc-queue.ts";
 
 /** Of one tenant. 0 lifts one of the first two. */
@@ -59,6 +59,7 @@ export class KeptAdHocProfiles implements AdHocProfiles {
     const { clock, guarded, limitsOf, random } = this.#modules;
     const id = makeId(safeName(name), clock.nowMs(), random.bytes(10));
     const limits = limitsOf(tenant);
+    checkSize(file.length, limits);
     return this.#queue.run(tenant, "scan", signal, async () => {
       await this.#checkRoom(tenant, file.length, limits, signal);
       const answer = await this.#draw([{ name: id.name, bytes: file }], { ...drawing, profileType: undefined }, limits, id, signal);
@@ -81,7 +82,8 @@ export class KeptAdHocProfiles implements AdHocProfiles {
     const [left, right] = [inSide("left", () => checkId(leftId)), inSide("right", () => checkId(rightId))];
     return this.#queue.run(tenant, "scan", signal, async () => {
       await this.#modules.ensureOurs(signal);
-      const files = await Promise.all([this.#read(tenant, left, signal).catch((error: unknown) => failSide("left", error)), this.#read(tenant, right, signal).catch((error: unknown) => failSide("right", error))]);
+      // One after the other: of two reads at once the slower would go on, with a file in memory, after the other had failed and given the place away.
+      const files = [await this.#read(tenant, left, signal).catch((error: unknown) => failSide("left", error)), await this.#read(tenant, right, signal).catch((error: unknown) => failSide("right", error))];
       const named = files.map(({ name, bytes }, side) => ({ name: `${side === 0 ? "left" : "right"} profile ${name}`, bytes }));
       return this.#draw(named, query, this.#modules.limitsOf(tenant), undefined, signal);
     });
@@ -137,6 +139,14 @@ export class KeptAdHocProfiles implements AdHocProfiles {
     assert(drawn.kind === "reply", "a drawing is a reply");
     return { bytes: drawn.bytes, isSaturated: drawn.isSaturated };
   }
+}
+
+/** Throws PROFILE_TOO_LARGE. What is gzipped may be large and hold little: a worker would read it, and its object would be larger than any that is read back. */
+function checkSize(sizeBytes: number, { profileSizeBytesMax }: ProfileLimits): void {
+  const sizeBytesMax = profileSizeBytesMax > 0 ? Math.min(profileSizeBytesMax, FILE_BYTES_MAX) : FILE_BYTES_MAX;
+  if (sizeBytes <= sizeBytesMax) return;
+  const advice = sizeBytesMax < FILE_BYTES_MAX ? "send a smaller one or raise limits.max_profile_size_bytes" : "send a smaller one";
+  throw invalidArgument("PROFILE_TOO_LARGE", `the file has ${sizeBytes} bytes as it was sent, and may have ${sizeBytesMax}: ${advice}`);
 }
 
 /** Those alone: a tenant's limits hold many more, and travel to a worker. */

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { clockProblem } from "./clock-check.ts";
 import type { ClockReadings } from "./clock-check.ts";
 
-const because = (readings: Partial<ClockReadings>): string | undefined => clockProblem({ bucketAheadMs: undefined, membersAheadMs: [], jumpedMs: 0, ...readings });
+const because = (readings: Partial<ClockReadings>): string | undefined => clockProblem({ bucketAheadMs: undefined, memberCount: 0, membersAheadMs: [], jumpedMs: 0, ...readings });
 
 describe("a clock before something is deleted", () => {
   it("is believed where nothing contradicts it", () => {
@@ -26,6 +26,12 @@ describe("a clock before something is deleted", () => {
   it("is not believed where either of the two differs", () => {
     expect(because({ bucketAheadMs: 0, membersAheadMs: [-70_000] })).to.be.a("string");
     expect(because({ bucketAheadMs: 70_000, membersAheadMs: [0] })).to.be.a("string");
+  });
+
+  it("is not believed where there are other members, none of which says the time, and the bucket has none", () => {
+    expect(because({ memberCount: 2 })).to.contain("none of the 2 other members");
+    expect(because({ memberCount: 2, membersAheadMs: [0] })).to.equal(undefined);
+    expect(because({ memberCount: 2, bucketAheadMs: 0 })).to.equal(undefined);
   });
 
   it("that jumped is not believed alone, and is where others say the same time", () => {

@@ -2,10 +2,12 @@
  * Whether this node's wall clock may be believed where it decides what is deleted: a clock that jumps deletes nothing (design 9). Pure.
  *
  *   the bucket's Date, and the median of the other members    each that is known must be within AHEAD_MS_MAX of this clock
- *   none is known, as on one node with a folder               this clock must have run with the monotonic one since the start
+ *   there is none of either, as on one node with a folder     this clock must have run with the monotonic one since the start
  *
  * A machine that was suspended looks like a clock that jumped, since the monotonic clock stood still. Where others agree with this clock they
- * are believed; a node without any deletes nothing until it is started again.
+ * are believed; a node without any deletes nothing until it is started again. Where there are members and none says the time, nothing is deleted
+ * unless the bucket agrees: a node that is cut off may be the one whose clock is wrong. What a node without any cannot notice is a clock
+ * that was wrong already at its start.
  */
 export const AHEAD_MS_MAX: number = 60_000;
 
@@ -13,6 +15,8 @@ export const AHEAD_MS_MAX: number = 60_000;
 export interface ClockReadings {
   /** Undefined: the bucket has no clock of its own. */
   readonly bucketAheadMs: number | undefined;
+  /** The other members, whether they answered or not. */
+  readonly memberCount: number;
   /** Of the members that said theirs. */
   readonly membersAheadMs: readonly number[];
   /** How far this clock came since the start beyond the monotonic one. */
@@ -20,11 +24,13 @@ export interface ClockReadings {
 }
 
 /** Why nothing may be deleted; undefined: the clock is believed. */
-export function clockProblem({ bucketAheadMs, membersAheadMs, jumpedMs }: ClockReadings): string | undefined {
+export function clockProblem({ bucketAheadMs, memberCount, membersAheadMs, jumpedMs }: ClockReadings): string | undefined {
   if (bucketAheadMs !== undefined && isApart(bucketAheadMs)) return `the bucket's clock is ${apart(bucketAheadMs)}`;
   const medianMs = medianOf(membersAheadMs);
   if (medianMs !== undefined && isApart(medianMs)) return `the median clock of ${membersAheadMs.length} other members is ${apart(medianMs)}`;
-  if (bucketAheadMs === undefined && medianMs === undefined && isApart(jumpedMs)) return `it jumped by ${seconds(jumpedMs)} s since the start, or the machine was suspended, and nobody else can say the time`;
+  if (bucketAheadMs !== undefined || medianMs !== undefined) return undefined;
+  if (memberCount > 0) return `none of the ${memberCount} other members says its time, and the bucket has no clock`;
+  if (isApart(jumpedMs)) return `it jumped by ${seconds(jumpedMs)} s since the start, or the machine was suspended, and nobody else can say the time`;
   return undefined;
 }
 

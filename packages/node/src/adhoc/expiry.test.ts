@@ -10,7 +10,7 @@ import { FakeClusterWorld } from "../testing/fake-cluster.ts";
 import { settle } from "../testing/settle.ts";
 import { adHocKey, makeId } from "./adhoc-id.ts";
 import { encodeAdHocObject } from "./adhoc-object.ts";
-import { AdHocExpiry } from "./expiry.ts";
+import { AdHocExpiry, isExpired } from "./expiry.ts";
 
 const DAY_MS = 86_400_000;
 const NOW_MS = Date.UTC(2026, 2, 2, 14, 30);
@@ -28,12 +28,16 @@ class ExpiryWorld {
   /** By the bucket's clock. Undefined: it has none. */
   bucketAheadMs: number | undefined = undefined;
   /** Undefined: the member does not say. */
-  membersAheadMs: Readonly<Record<string, number | undefined>> = { b: undefined, c: undefined };
+  membersAheadMs: Readonly<Record<string, number | undefined>> = { b: 0, c: 0 };
+  onListed: () => void = () => {};
+  /** Undefined: everything can be deleted. */
+  keptName: string | undefined = undefined;
   ageMsOf: (tenant: TenantId) => number = () => DAY_MS;
   ensureOurs: () => Promise<void> = () => Promise.resolve();
   #count = 0;
 
-  open(): AdHocExpiry {
+  /** Alone: it knows no other members. */
+  open({ isAlone = false } = {}): AdHocExpiry {
     for (const name of ["b", "c"]) {
       this.cluster.of(name).peers.handle("health", () => {
         const aheadMs = this.membersAheadMs[name];
@@ -41,13 +45,18 @@ class ExpiryWorld {
       });
     }
     const { memory } = this;
+    const list = memory.list.bind(memory);
+    const onListed = (): void => this.onListed();
     const bucket: Bucket = Object.assign(Object.create(memory) as Bucket, {
       get: memory.get.bind(memory),
-      list: memory.list.bind(memory),
-      delete: memory.delete.bind(memory),
+      list: async function* (...asked: Parameters<Bucket["list"]>) {
+        yield* list(...asked);
+        onListed();
+      },
+      delete: (key: string, signal: AbortSignal) => (this.keptName !== undefined && key.endsWith(`-${this.keptName}`) ? Promise.reject(new Error(`${key} is locked`)) : memory.delete(key, signal)),
       dateMs: () => Promise.resolve(this.bucketAheadMs === undefined ? undefined : this.clock.nowMs() + this.bucketAheadMs),
     });
-    return new AdHocExpiry({ bucket, clock: this.clock, cluster: this.cluster.of("a"), logger: silentLogger, metrics: this.metrics, ageMsOf: (tenant) => this.ageMsOf(tenant), ensureOurs: () => this.ensureOurs() });
+    return new AdHocExpiry({ bucket, clock: this.clock, cluster: isAlone ? new FakeClusterWorld(["a"], { clock: this.clock }).of("a") : this.cluster.of("a"), logger: silentLogger, metrics: this.metrics, ageMsOf: (tenant) => this.ageMsOf(tenant), ensureOurs: () => this.ensureOurs() });
   }
 
   /** `uploadedAtMs`: by the clock of the node that took it; the bucket takes its own time. */
@@ -106,7 +115,7 @@ describe("the age of ad hoc profiles", () => {
   });
 
   it("a clock that jumped a year ahead deletes nothing, and says so", async () => {
-    const expiry = world.open();
+    const expiry = world.open({ isAlone: true });
     await world.put();
     world.clock.jumpWall(365 * DAY_MS);
     await expiry.look();
@@ -130,6 +139,54 @@ describe("the age of ad hoc profiles", () => {
     world.membersAheadMs = { b: 0, c: undefined };
     await expiry.look();
     expect(await world.names(), "all agree").to.deep.equal([]);
+  });
+
+  it("a clock that was wrong at the LIST and set right before the others were asked deletes nothing", async () => {
+    const expiry = world.open();
+    await world.put();
+    world.clock.jumpWall(365 * DAY_MS);
+    world.onListed = () => world.clock.jumpWall(-365 * DAY_MS);
+    await expiry.look();
+    expect(await world.names()).to.deep.equal(["p0"]);
+    expect(await world.metric("pyromesh_adhoc_profiles_deleted_total")).to.equal(0);
+  });
+
+  it("a member that hears the time from no other deletes nothing, unless the bucket has a clock", async () => {
+    await world.put();
+    world.clock.advance(2 * DAY_MS);
+    const expiry = world.open();
+    world.membersAheadMs = { b: undefined, c: undefined };
+    world.cluster.cut("a", "c");
+    await expiry.look();
+    expect(await world.names()).to.deep.equal(["p0"]);
+    expect(await world.metric("pyromesh_deletions_stopped_total")).to.equal(1);
+    world.bucketAheadMs = 0;
+    await expiry.look();
+    expect(await world.names()).to.deep.equal([]);
+  });
+
+  it("what the bucket gives no time for is kept: the id is one clock", async () => {
+    const { id } = makeId("p", NOW_MS - 40 * DAY_MS, new Uint8Array(10));
+    const object = { key: `adhoc/${TENANT}/${id}`, sizeBytes: FILE.length, lastModifiedMs: NOW_MS - 40 * DAY_MS };
+    expect(isExpired(object, NOW_MS, () => DAY_MS)).to.equal(true);
+    expect(isExpired({ ...object, lastModifiedMs: 0 }, NOW_MS, () => DAY_MS)).to.equal(false);
+  });
+
+  it("one that cannot be deleted keeps no other from it", async () => {
+    const expiry = world.open();
+    for (let i = 0; i < 4; i++) {
+      await world.put();
+      world.clock.advance(1);
+    }
+    world.clock.advance(2 * DAY_MS);
+    world.keptName = "p1";
+    expect(await expiry.look().catch(String)).to.contain("is locked");
+    expect(await world.names()).to.deep.equal(["p1", "p2", "p3"]);
+    await expiry.look();
+    expect(await world.names()).to.deep.equal(["p1"]);
+    world.keptName = undefined;
+    await expiry.look();
+    expect(await world.names(), "it begins anew behind the last").to.deep.equal([]);
   });
 
   it("a machine that was suspended goes on where the bucket says the same time", async () => {

@@ -5,7 +5,7 @@
  *   LIST of adhoc/, a part of it at a time --plan--> too old by its id and by the bucket --clock believed?--> delete
  *
  * What must stay true: nothing is deleted by one clock alone. The time in the id is of the node that took the upload, that in the LIST of the
- * bucket; both must be older than the age by this node's clock, and that must agree with others (clock-check.ts).
+ * bucket; both must be older than the age by this node's clock, and the very reading of it must agree with others (clock-check.ts).
  */
 import { messageOf } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId, Timer } from "@pyromesh/base";
@@ -56,7 +56,7 @@ export class AdHocExpiry {
     this.#modules = modules;
     this.#startedMs = clock.nowMs() - clock.monotonicMs();
     this.#deleted = metrics.counter("pyromesh_adhoc_profiles_deleted_total", "Ad hoc profiles that this node deleted for their age.");
-    this.#disagreed = metrics.counter("pyromesh_deletions_stopped_total", "Times that nothing was deleted, since this node's clock and others disagree.");
+    this.#disagreed = metrics.counter("pyromesh_deletions_stopped_total", "Times that nothing was deleted, since this node's clock was not believed.");
     this.#deleted.add({}, 0);
     this.#disagreed.add({}, 0);
   }
@@ -73,23 +73,28 @@ export class AdHocExpiry {
 
   /** Looks at a part of the bucket. Resolves with whether there is more to do. */
   async look(): Promise<boolean> {
-    const { bucket, clock, ensureOurs, logger } = this.#modules;
+    const { ageMsOf, bucket, ensureOurs, logger } = this.#modules;
     const { signal } = this.#stopped;
     await ensureOurs(signal);
     const { expired, isWhole, last } = await this.#list(signal);
     if (expired.length > 0) {
-      const problem = clockProblem(await this.#readClocks(signal));
+      const { nowMs, readings } = await this.#readClocks(signal);
+      const problem = clockProblem(readings);
       if (problem !== undefined) {
         this.#disagreed.add({});
-        logger.error("ad hoc profiles are not deleted for their age: this node's clock is not believed; set it right", { because: problem, nowMs: clock.nowMs(), profiles: expired.length });
+        logger.error("ad hoc profiles are not deleted for their age: this node's clock is not believed; set it right, or let this node reach its members", { because: problem, nowMs, profiles: expired.length });
         return false;
       }
       await ensureOurs(signal);
-      for (const { key } of expired) {
+      // By the reading that was compared: the clock may have been set right since the LIST.
+      const old = expired.filter((object) => isExpired(object, nowMs, ageMsOf));
+      for (const { key } of old) {
+        // Where this one cannot be deleted the next look begins behind it, so that it keeps no other from being deleted.
+        this.#after = key;
         await bucket.delete(key, signal);
         this.#deleted.add({});
       }
-      logger.info("ad hoc profiles were deleted for their age", { profiles: expired.length });
+      if (old.length > 0) logger.info("ad hoc profiles were deleted for their age", { profiles: old.length });
     }
     this.#after = isWhole ? "" : last;
     return !isWhole;
@@ -123,33 +128,46 @@ export class AdHocExpiry {
     return { expired, isWhole: listedCount < LISTED_MAX, last };
   }
 
-  async #readClocks(signal: AbortSignal): Promise<ClockReadings> {
+  /** `nowMs`: the wall clock's one reading that is compared with the others. */
+  async #readClocks(signal: AbortSignal): Promise<{ readonly nowMs: number; readonly readings: ClockReadings }> {
     const { bucket, clock, cluster, logger } = this.#modules;
     const { members, self } = cluster.view;
     const bucketMs = await bucket.dateMs?.(signal);
-    const bucketAheadMs = bucketMs === undefined ? undefined : bucketMs - clock.nowMs();
-    const others = members.filter(({ name, state }) => name !== self.name && state !== "dead").slice(0, MEMBERS_ASKED_MAX);
-    const membersAheadMs: number[] = [];
+    // What the others say is kept against the monotonic clock: the wall clock may jump before all have answered.
+    const bucketAgainstMs = bucketMs === undefined ? undefined : bucketMs - clock.monotonicMs();
+    const membersAgainstMs: number[] = [];
+    const others = members.filter(({ name }) => name !== self.name);
+    const asked = others.filter(({ state }) => state !== "dead").slice(0, MEMBERS_ASKED_MAX);
     await Promise.all(
-      others.map(async ({ name }) => {
+      asked.map(async ({ name }) => {
         try {
           const { wallMs } = openHealth(await cluster.peers.request(name, "health", NOTHING, { timeoutMs: MEMBER_TIMEOUT_MS, signal }));
-          if (wallMs !== undefined) membersAheadMs.push(wallMs - clock.nowMs());
+          if (wallMs !== undefined) membersAgainstMs.push(wallMs - clock.monotonicMs());
         } catch (error) {
           logger.debug("a member did not say what time it is", { peer: name, reason: messageOf(error) });
         }
       }),
     );
-    return { bucketAheadMs, membersAheadMs, jumpedMs: clock.nowMs() - clock.monotonicMs() - this.#startedMs };
+    const nowMs = clock.nowMs();
+    const againstMs = nowMs - clock.monotonicMs();
+    return {
+      nowMs,
+      readings: {
+        bucketAheadMs: bucketAgainstMs === undefined ? undefined : bucketAgainstMs - againstMs,
+        memberCount: others.length,
+        membersAheadMs: membersAgainstMs.map((saidMs) => saidMs - againstMs),
+        jumpedMs: againstMs - this.#startedMs,
+      },
+    };
   }
 }
 
-/** What was not made by an upload is left alone. */
+/** What was not made by an upload is left alone, and so is an object of which the bucket says no time (0). */
 export function isExpired({ key, lastModifiedMs }: BucketObject, nowMs: number, ageMsOf: (tenant: TenantId) => number): boolean {
   const parsed = parseAdHocKey(key);
   if (parsed === undefined) return false;
   const ageMs = ageMsOf(parsed.tenant);
-  return ageMs > 0 && nowMs - parsed.uploadedAtMs > ageMs && nowMs - lastModifiedMs > ageMs;
+  return ageMs > 0 && lastModifiedMs > 0 && nowMs - parsed.uploadedAtMs > ageMs && nowMs - lastModifiedMs > ageMs;
 }
 
 const NOTHING = new Uint8Array(0);

@@ -1,6 +1,6 @@
-import { parseProfileType } from "@pyromesh/profile";
+import { DEFAULT_PROFILE_LIMITS, parseProfileType } from "@pyromesh/profile";
 import { expect } from "chai";
-import { finishShape, scanShape, sidesOf } from "./call-shape.ts";
+import { describeCall, finishShape, scanShape, sidesOf } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
 import type { PlainRowQuery } from "./compute.ts";
 
@@ -69,5 +69,14 @@ describe("the shape of a call", () => {
     };
     expect(render(60_000, 3)).to.equal(render(0, 2));
     expect(render(0, 2, 30_000)).not.to.equal(render(0, 2));
+  });
+});
+
+describe("a call in a log line", () => {
+  it("that draws an uploaded file does not show the file's name, which a client chose", () => {
+    const file = { name: "left profile secret.pb", bytes: new Uint8Array(1) };
+    const task = { files: [file], profileType: undefined, maxNodes: 0, limits: DEFAULT_PROFILE_LIMITS, reply: undefined, form: "json" } as const;
+    expect(describeCall({ method: "draw", task })).to.equal("drawing of an uploaded file");
+    expect(describeCall({ method: "draw", task: { ...task, files: [file, file] } })).to.equal("drawing of the diff of two uploaded files");
   });
 });

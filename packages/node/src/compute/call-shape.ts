@@ -56,7 +56,7 @@ export function describeCall(call: WorkerCall): string {
     case "finish":
       return `finish of ${call.spec.kind}`;
     case "draw":
-      return `drawing of ${call.task.files.map(({ name }) => name).join(" and ")}`;
+      return call.task.files.length === 1 ? "drawing of an uploaded file" : "drawing of the diff of two uploaded files";
     case "build":
       return `build of tenant ${call.tenant}, window ${call.windowStartMs}`;
     default:
