@@ -66,7 +66,8 @@ for (const nodeCount of NODE_COUNTS) {
       }
       // Go has one CPU profiler a process: the first is asked for all and pushes all but CPU, the second pushes CPU.
       programs.push(...await Promise.all([[], ["-cpu"]].map((flags) => startProgram(flags))));
-      nodes = await startNodes(programs[0].address);
+      nodes = await spawnNodes(programs[0].address);
+      await Promise.all(nodes.map(untilReady));
       // Members of a cluster that has just started ask for nothing for some 11 s.
       await Promise.all(PATHS.map((name) => programs[0].printed(`asked /debug/pprof/${name}`)));
       for (const { child } of programs) child.stdin.write(`${nodes[0].url}\n`);
@@ -79,7 +80,7 @@ for (const nodeCount of NODE_COUNTS) {
       data.remove();
     });
 
-    async function startNodes(address) {
+    async function spawnNodes(address) {
       const config = path.join(data.dir, "pyromesh.yaml");
       writeFileSync(config, `scrape_configs:\n  - job_name: go\n    scrape_interval: ${INTERVAL_S}s\n    static_configs: [{targets: ["${address}"], labels: {service_name: ${SCRAPED}}}]\n`);
       const names = Array.from({ length: nodeCount }, (_, index) => `node-${index}`);
@@ -93,14 +94,12 @@ for (const nodeCount of NODE_COUNTS) {
         bucket: `file://${path.join(data.dir, "bucket")}`,
         join: names.map((_, other) => `127.0.0.1:${ports + other}`).join(","),
       });
-      const started = await Promise.all(
+      return Promise.all(
         names.map((name, index) => {
           const settings = { config, ...(nodeCount > 1 && cluster(name, index)) };
           return spawnNode({ dataDir: path.join(data.dir, name), flags: Object.entries(settings).flatMap(([setting, value]) => [`--${setting}`, value]) });
         }),
       );
-      await Promise.all(started.map(untilReady));
-      return started;
     }
 
     /** Of a service: the total, and that of functions with what they called. Of a state: for one profile. */

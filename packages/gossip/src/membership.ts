@@ -474,7 +474,7 @@ export class Membership {
     }
     for (const { member, storeId, isCleared } of lostStores) {
       if (isCleared && this.#loggedLosses.has(storeId)) logger.info(STORE_CLEARED, { member, store: storeId });
-      if (!isCleared && !this.#loggedLosses.has(storeId)) logger.warn("a store counts as lost until its member is back: the others flush what they kept together with it, and no other node should be stopped meanwhile", { member, store: storeId });
+      if (!isCleared && !this.#loggedLosses.has(storeId)) logger.warn("a store counts as lost until it is back or the others have flushed what they kept together with it: stop no other node before", { member, store: storeId });
     }
     this.#loggedLosses = new Set(lostStores.filter(({ isCleared }) => !isCleared).map(({ storeId }) => storeId));
     const { fault } = this.#table;

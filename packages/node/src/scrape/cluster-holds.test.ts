@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { CodedError, seededRandom, silentLogger } from "@pyromesh/base";
+import { CodedError, messageOf, seededRandom, silentLogger } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { ManualClock, SuspendableClock } from "@pyromesh/base/testing";
 import type { HoldWatch } from "@pyromesh/scrape";
@@ -311,6 +311,34 @@ describe("cluster holds", () => {
     expect(answer).equal(true);
     for (const other of ["b", "c"]) world.cluster.cut("a", other);
     expect(await confirmed(world, watch())).equal(false);
+  });
+
+  // The scrape waited for ever: the hold did not end, since the others went on granting it, and nobody else could say that it had been unbroken.
+  it("where a member that granted it is gone for good, the hold counts as broken after a while, and the others grant another one", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const holds = world.holds.get("a")!;
+    const key = KEYS.find((each) => world.holdersOf(each)[0] === "a")!;
+    world.cluster.cut("a", "c");
+    await world.pass(5_000);
+    const [hold, watch] = [holds.holdOf(key), holds.watch(key)!];
+    world.cluster.heal();
+    world.cluster.stop("b");
+    expect(await confirmed(world, watch, 60_000)).equal(false);
+    await world.pass(5_000);
+    expect(holds.holdOf(key)).not.equal(hold);
+    expect(await confirmed(world, holds.watch(key)!)).equal(true);
+  });
+
+  it("who asks no more is not told yes: what was stopped stores nothing", async () => {
+    const world = new World();
+    await world.pass(20_000);
+    const stopped = new AbortController();
+    const key = KEYS.find((each) => world.holdersOf(each)[0] === "a")!;
+    const asked = world.holds.get("a")!.watch(key)!.wasUnbroken(stopped.signal).then(String, messageOf);
+    stopped.abort(new Error("stopped"));
+    await world.pass(250);
+    expect(await asked).equal("stopped");
   });
 
   it("a member of a build from before the question is believed for as long as the hold lasts", async () => {

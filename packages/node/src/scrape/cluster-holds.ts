@@ -14,7 +14,7 @@
  *   - an answer counts for targets that were wanted without a break since its request was sent. Who was told that one is free may have granted it to another;
  *   - what was asked under a hold is stored only once the others have said that it was unbroken (hold-confirms.ts): the clock by which it lasts may have stood still.
  *
- * Bounds: HOLDS_MAX targets. One round at a time, a request a member, ended after ROUND_MS.
+ * Bounds: HOLDS_MAX targets. One round at a time, a request a member, ended after ROUND_MS. Whether a hold was unbroken is asked for CONFIRM_WITHIN_MS: then it counts as broken.
  */
 import { messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
@@ -32,6 +32,11 @@ import { HOLD_MS, HoldGrants } from "./hold-grants.ts";
 const ROUND_MS = HOLD_MS / 4;
 /** Until members are asked again whether a hold is unbroken, where too few have answered. */
 const CONFIRM_AGAIN_MS = 500;
+/**
+ * So long they are asked. A member that granted the target may be gone for good while the others go on granting it, so the end of the hold is no bound. A longer silence
+ * costs a scrape, and the next one begins another hold.
+ */
+const CONFIRM_WITHIN_MS = HOLD_MS;
 
 export interface ClusterHoldsModules {
   readonly cluster: Cluster;
@@ -118,13 +123,16 @@ export class ClusterHolds implements TargetHolds {
   }
 
   async #wasUnbroken(key: string, wanted: Wanted, granted: Granted, signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.#modules;
+    const untilMs = clock.monotonicMs() + CONFIRM_WITHIN_MS;
     for (;;) {
       const confirmed = await this.#confirms.ask(wanted.number, granted);
+      signal.throwIfAborted();
       if (this.#wanted.get(key) !== wanted) return false;
       if (confirmed === "yes") return true;
-      if (confirmed === "no") wanted.hold = undefined; // the next round begins another one
+      if (confirmed === "no" || clock.monotonicMs() >= untilMs) wanted.hold = undefined; // the next round begins another one
       if (this.holdOf(key) === undefined) return false;
-      await this.#modules.clock.sleep(CONFIRM_AGAIN_MS, signal);
+      await clock.sleep(CONFIRM_AGAIN_MS, signal);
     }
   }
 

@@ -2,7 +2,8 @@
  * Who may scrape a target. On a node alone it holds them all; the members of a cluster share them (packages/node, scrape/).
  *
  * What must stay true: at no time do two members have a hold on the same target that has not ended. So what one member stores, which was answered
- * before its hold ended, and what the next one stores, which it asked for after its own began, cover different times.
+ * before its hold ended, and what the next one stores, which it asked for after its own began, cover different times. A member whose clock stood still may
+ * take a hold for its own that has ended: before anything is stored, `HoldWatch` says whether it has.
  */
 
 export interface TargetHolds {

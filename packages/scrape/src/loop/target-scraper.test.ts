@@ -37,6 +37,8 @@ class World {
   readonly asked: HttpGet[] = [];
   hold: TargetHold | undefined = { sinceMs: 0 };
   wasUnbroken = true;
+  /** Resolves when the others have said whether it was. */
+  confirmed = Promise.resolve();
   answer: (get: HttpGet) => Promise<HttpReply> = () => Promise.resolve(reply("profile"));
   store: () => Promise<void> = () => Promise.resolve();
   mayTake = true;
@@ -53,7 +55,7 @@ class World {
         this.asked.push(get);
         return this.answer(get);
       },
-      holds: { want: () => {}, watch: () => this.hold && { wasUnbroken: () => Promise.resolve(this.wasUnbroken) }, holdOf: () => this.hold, ownerOf: () => undefined, onChange: () => {} },
+      holds: { want: () => {}, watch: () => this.hold && { wasUnbroken: () => this.confirmed.then(() => this.wasUnbroken) }, holdOf: () => this.hold, ownerOf: () => undefined, onChange: () => {} },
       memory: { take: () => this.mayTake, give: () => {}, keep: (addedBytes) => (addedBytes > 0 && !this.mayTake ? false : ((this.keptBytes += addedBytes), true)) },
       turns: this.turns,
       metrics,
@@ -181,7 +183,7 @@ describe("target scraper", () => {
       await world.pass(15_000);
       world.store = () => Promise.reject(error);
       while (!world.scraper.state.lastError) await world.pass(500);
-      expect(world.scraper.state.lastError).match(/\(nothing is lost: the next difference covers it\)$/);
+      expect(world.scraper.state.lastError).match(/\(what counts from the start of the program is not lost: the next difference covers it\)$/);
       world.store = () => Promise.resolve();
       while (world.scraper.state.lastError) await world.pass(500);
       expect([world.bodies.at(-1)![0], Number(world.bodies.at(-1)![1].slice(8))]).deep.equal(["profile 1", 3]);
@@ -306,6 +308,29 @@ describe("target scraper", () => {
     world.answer = () => Promise.reject(new AggregateError([new Error("connect ECONNREFUSED ::1:6060"), new Error("connect ECONNREFUSED 127.0.0.1:6060")], ""));
     await world.pass(15_000);
     expect(world.scraper.state).include({ health: "down", lastError: "connect ECONNREFUSED ::1:6060; connect ECONNREFUSED 127.0.0.1:6060" });
+  });
+
+  it("a hold that ends while a scrape waits for its turn: the program is not asked", async () => {
+    const world = new World(targetOf({ isCumulative: false }));
+    void world.turns.quick.run(new AbortController().signal, () => world.clock.sleep(20_000));
+    await world.pass(15_000);
+    world.hold = undefined;
+    await world.pass(5_000);
+    expect(world.asked.length).equal(0);
+    expect(world.scraper.state).include({ health: "down", lastError: "this node's hold on the target ended while the scrape waited for its turn: the program was not asked" });
+    expect(await world.metrics.text()).include('pyromesh_scrapes_total{job="app",outcome="failed"} 1');
+  });
+
+  // Its answer was kept after all was given back, and its bytes were counted for as long as the process ran: with each job that was replaced less was left for the others.
+  it("a target that goes while others are asked whether its hold was unbroken stores nothing, and keeps nothing", async () => {
+    const world = new World();
+    let confirm!: () => void; // set by the promise, at once
+    world.confirmed = new Promise((resolve) => (confirm = resolve));
+    await world.pass(15_000);
+    world.scraper.stop();
+    confirm();
+    await world.pass(0);
+    expect([world.asked.length, world.stored.length, world.keptBytes]).deep.equal([1, 0, 0]);
   });
 
   it("a target that goes is asked no more, and its request ends", async () => {

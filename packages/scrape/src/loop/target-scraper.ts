@@ -162,18 +162,19 @@ export class TargetScraper {
   async #scrape(hold: TargetHold): Promise<ScrapeEnd> {
     const { clock, holds, metrics, turns } = this.#modules;
     const { job, key, profile } = this.target;
-    let timeNs = 0n;
-    let watch: HoldWatch | undefined;
-    const body = await turns[this.#lane].run(this.#stopped.signal, () => {
-      timeNs = clock.nowNs();
-      watch = this.#holds(hold) ? holds.watch(key) : undefined;
-      return this.#ask();
+    const { body, timeNs, watch } = await turns[this.#lane].run(this.#stopped.signal, async () => {
+      const timeNs = clock.nowNs();
+      const watch = this.#holds(hold) ? holds.watch(key) : undefined;
+      // Nobody is asked in vain: a profile of what happened since it was last asked for would be missing from what the member gets that holds the target.
+      if (watch === undefined) throw unavailable("SCRAPE_HOLD_ENDED", "this node's hold on the target ended while the scrape waited for its turn: the program was not asked");
+      return { timeNs, watch, body: await this.#ask() };
     });
     metrics.read(job.jobName, body.length);
     const known = this.#before?.hold === hold ? this.#before : undefined;
     // Of what counts from the start, the time since the answer before.
-    const isUnbroken = watch !== undefined && this.#holds(hold) && (await (known?.watch ?? watch).wasUnbroken(this.#stopped.signal));
-    if (watch === undefined || !isUnbroken) return { outcome: "lost", lastError: "this node's hold on the target ended while it was scraped: the answer is dropped, since another member may have asked meanwhile" };
+    const isUnbroken = this.#holds(hold) && (await (known?.watch ?? watch).wasUnbroken(this.#stopped.signal));
+    this.#stopped.signal.throwIfAborted(); // `stop` has given back what is kept, and nobody would give back more
+    if (!isUnbroken) return { outcome: "lost", lastError: "this node's hold on the target ended while it was scraped: the answer is dropped, since another member may have asked meanwhile" };
     const before = this.#before === known ? known : undefined;
     if (profile.isCumulative && !this.#compareWith({ body, hold, watch, readMs: clock.monotonicMs(), isStored: false })) {
       throw unavailable("SCRAPE_NO_MEMORY", "the last answers of other targets take all memory that scraping has: scrape fewer targets on this node, or start more nodes");
@@ -201,7 +202,7 @@ export class TargetScraper {
       }
       if (before === undefined) return { outcome: "failed", lastError: reason }; // of a first answer no difference is lost
       const isYoung = clock.monotonicMs() - before.readMs <= Math.max(BEFORE_AGE_MS_MAX, 2 * intervalMs);
-      if (isYoung && this.#compareWith(before)) return { outcome: "postponed", lastError: `${reason} (nothing is lost: the next difference covers it)` };
+      if (isYoung && this.#compareWith(before)) return { outcome: "postponed", lastError: `${reason} (what counts from the start of the program is not lost: the next difference covers it)` };
     }
     return { outcome: "lost", lastError: `${reason} (what the program answered is lost)` };
   }

@@ -12,7 +12,6 @@ import { Violation } from "../check/violation.ts";
 import type { Settings } from "../history/settings.ts";
 import type { Chance } from "./chance.ts";
 import { scrapeYaml } from "./programs.ts";
-import type { ProgramSettings } from "./programs.ts";
 import { Life } from "./scheduler.ts";
 import { simClock } from "./sim-clock.ts";
 import type { MachineTime } from "./sim-clock.ts";
@@ -115,7 +114,7 @@ export class Machine {
 
   async #run(life: Life): Promise<void> {
     const { programs, settings } = this.#world;
-    const node = await composeNode(configOf(settings, this.#member, programs?.settings), this.#worldOf(life));
+    const node = await composeNode(configOf(settings, this.#member, programs && scrapeYaml(programs.settings)), this.#worldOf(life));
     this.#node = node;
     await node.start();
   }
@@ -148,6 +147,8 @@ export class Machine {
         // It joins anew.
         else this.#world.watch(this.restart());
       },
+      // It is read again and again, and stays as it is.
+      ...(programs && { configFile: { readFile: async () => scrapeYaml(programs.settings), load: (text) => configOf(settings, this.#member, text) } }),
       // An earlier build scrapes nothing, and grants others no target.
       ...(this.isEarlier ? { formats: EARLIER_FORMATS } : programs && { programs: programs.openFor(life, this.host) }),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
@@ -301,7 +302,8 @@ const DEATHS_MAX = 6;
 /** Small, since the node derives bounds from it, which a minute should be able to reach. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 
-function configOf(settings: Settings, member: MemberInit | undefined, programs: ProgramSettings | undefined): Config {
+/** `yaml`: what the configuration file holds. Undefined: there is none. */
+function configOf(settings: Settings, member: MemberInit | undefined, yaml: string | undefined): Config {
   const flags = {
     multitenancy: "true",
     flush_interval: `${settings.flushIntervalMs}ms`,
@@ -309,12 +311,12 @@ function configOf(settings: Settings, member: MemberInit | undefined, programs: 
     head_disk_budget: `${settings.diskBudgetBytes}B`,
     retention: "0",
     workers: String(settings.workerCount),
-    ...(programs && { config: "pyromesh.yaml" }),
+    ...(yaml !== undefined && { config: "pyromesh.yaml" }),
     ...(member && { cluster_name: "sim", cluster_addr: `${member.host}:${CLUSTER_PORT}`, node_name: member.name }),
   };
   const given = new Map(Object.entries(flags).map(([key, value]) => [key, [value]]));
   if (member !== undefined) given.set("join", [...member.join]);
-  return loadConfig({ flags: given, env: {}, readFile: () => (programs === undefined ? "" : scrapeYaml(programs)) });
+  return loadConfig({ flags: given, env: {}, readFile: () => yaml ?? "" });
 }
 
 function codeOf(error: unknown): unknown {
