@@ -4,6 +4,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
+import { FrameTable } from "../jfr/frame-table.ts";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { JfrPools } from "../testing/jfr-pools.ts";
@@ -380,6 +381,18 @@ describe("jfr: what is refused", () => {
     });
     expect(refusalOf(repeated, {}, { profileSizeBytesMax: 100_000 })).to.match(/^PROFILE_TOO_LARGE: the samples of the JFR recording take more than 100000 bytes/);
   });
+
+  it("a stacktrace of more frames, and stacktraces of more lines of code, than memory is made for", () => {
+    const frames = (count: number): string =>
+      refusalOf(chunk((pools) => ({ events: [["profiler.LiveObject", { stackTrace: pools.stack(Array.from({ length: count }, () => ({ name: "A.f" }))) }]] })), {}, { profileSizeBytesMax: 100 });
+    expect(frames(65_536)).to.contain("take more than 100 bytes as a pprof");
+    expect(frames(65_537)).to.contain("a stacktrace of 65537 frames, and 65536 are read");
+    const table = new FrameTable();
+    const called = table.functionNamed("A.f");
+    for (let line = 0; line < 2 ** 20; line++) table.location(called, line);
+    expect(table.location(called, 77)).to.equal(77);
+    expect(() => table.location(called, 2 ** 20)).to.throw(CodedError, "more than 1048576 lines of code");
+  }).timeout(10_000);
 
   it("values that are no size or time", () => {
     const bytes = chunk((pools) => ({ events: [["jdk.ThreadPark", { stackTrace: pools.stack([{ name: "A.f" }]), duration: -1 }]] }));

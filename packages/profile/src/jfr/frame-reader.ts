@@ -9,6 +9,12 @@ import type { JfrType } from "./metadata.ts";
 import { StructReader } from "./struct-reader.ts";
 import type { ValueLayouts } from "./value-layout.ts";
 
+/**
+ * Beyond it the recording is refused. A frame can take one byte of a recording, and equal ones next to nothing of a compressed body, and takes some 60
+ * bytes of memory while its stacktrace is read and written. The JDK records up to 2048 frames, async-profiler as many unless told otherwise.
+ */
+const FRAMES_MAX = 65_536;
+
 const METHOD = "method";
 const LINE = "lineNumber";
 
@@ -41,6 +47,7 @@ export class FrameReader {
   read(cursor: JfrCursor): number {
     this.#front.read(cursor, this.#values);
     const count = cursor.count();
+    if (count > FRAMES_MAX) throw malformed(`the JFR recording has a stacktrace of ${count} frames, and ${FRAMES_MAX} are read: record with a smaller stack depth`);
     if (count > this.methods.length) {
       this.methods = new Float64Array(count * 2);
       this.lines = new Float64Array(count * 2);

@@ -1,4 +1,11 @@
 /** The functions of a recording by name, and their locations: a function and a line. Numbers of both count from 0. */
+import { malformed } from "../labels/refusal.ts";
+
+/**
+ * Beyond it the recording is refused. A location can take a few bytes of the recording, and takes some 100 bytes of memory where its function has many.
+ * Recordings of large programs have some 100,000.
+ */
+const LOCATIONS_MAX = 2 ** 20;
 
 /** A function with more lines than this has a Map of them; below, looking through a list is faster. */
 const LISTED_LINES_MAX = 8;
@@ -59,6 +66,7 @@ export class FrameTable {
 
   #add(called: number, line: number, many: Map<string, number> | undefined): number {
     const location = this.#count++;
+    if (location === LOCATIONS_MAX) throw malformed(`the JFR recording has stacktraces of more than ${LOCATIONS_MAX} lines of code: record for a shorter time, or with another recorder`);
     if (location === this.#lineOf.length) {
       this.#functionOf = doubled(this.#functionOf);
       this.#lineOf = doubled(this.#lineOf);

@@ -206,8 +206,7 @@ function scaled(value: number, scale: number): number | bigint {
   return Number.isSafeInteger(product) ? product : BigInt.asUintN(63, BigInt(value) * BigInt(scale));
 }
 
-function varintBytes(value: number | bigint): number {
-  if (typeof value === "bigint") return Math.ceil(value.toString(2).length / 7);
+function varintBytes(value: number): number {
   if (value < 0x80) return 1;
   if (value < 0x4000) return 2;
   if (value < 0x20_0000) return 3;

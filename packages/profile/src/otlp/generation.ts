@@ -14,8 +14,9 @@
  *                       10 id                   8 id             7 id             7 id
  *   attribute           a name in full          index of a name  index of a name  index of a name
  *
- * Lists are packed here; of those that are not: unpacked-sample.ts. Each field that is seen rules some versions out. Where 1.9 and 1.10 are both left (samples that have only a stack, field 2 and
- * timestamps), field 2 must be attributes if it has not one number for each timestamp, or if it names attributes that nothing else does.
+ * The table is of packed lists; of those that are not: unpacked-sample.ts. Each field that is seen rules some versions out. Where 1.9 and 1.10 are
+ * both left (samples that have only a stack, field 2 and timestamps), field 2 must be attributes if it has not one number for each timestamp, or if
+ * it names attributes that nothing else does.
  * What contradicts itself, and what is still ambiguous then, is refused: a guess would store other values than were measured.
  */
 import { VarintCursor } from "@pyromesh/base";
@@ -78,6 +79,7 @@ const OF_SAMPLE: Evidence = new Map([
 const OF_PROFILE: Evidence = new Map([
   [key(1, LENGTH), ANY],
   [key(2, LENGTH), ANY],
+  [key(3, VARINT), V7],
   [key(3, LENGTH), V7],
   [key(3, FIXED64), FROM_8],
   [key(4, VARINT), ANY],
@@ -98,6 +100,9 @@ const OF_PROFILE: Evidence = new Map([
   [key(13, LENGTH), V7],
   [key(14, LENGTH), V7],
 ]);
+
+/** From 1.9 on the attributes of a profile. */
+const PROFILE_ATTRIBUTES = 11;
 
 /** A type of values had an aggregation temporality up to 1.8. */
 const OF_VALUE_TYPE: Evidence = new Map([
@@ -120,6 +125,8 @@ class VersionSearch {
   #hasSamples = false;
   /** The numbers in field 2 of samples that 1.9 and 1.10 would read differently. */
   readonly #disputed = new Set<number>();
+  /** Attributes that profiles have themselves. */
+  readonly #ofProfiles = new Set<number>();
   /** A sample has lists that are not packed, and 1.9 and 1.10 would read them differently. */
   #isUnpackedDisputed = false;
 
@@ -141,10 +148,7 @@ class VersionSearch {
       this.#leave(cursor.wire === LENGTH ? V7 : FROM_8);
     }
     const filled = firstEntry(stacks, () => true);
-    if (filled >= 0) {
-      cursor.enter(stacks.startOf(filled), stacks.stopOf(filled)).next();
-      this.#leave(cursor.field === 1 && cursor.wire === LENGTH ? FROM_8 : V7);
-    }
+    if (filled >= 0) this.#leave(versionsOfStack(cursor.enter(stacks.startOf(filled), stacks.stopOf(filled))));
   }
 
   /** Reads profiles and samples until one version is left. */
@@ -164,9 +168,12 @@ class VersionSearch {
           profile.enter(scope.start, scope.stop);
           while (profile.next()) {
             this.#leaveBy(OF_PROFILE, "a profile", profile);
-            if (profile.field !== 1) continue;
-            inner.enter(profile.start, profile.stop);
-            while (inner.next()) this.#leaveBy(OF_VALUE_TYPE, "a sample type", inner);
+            if (profile.field === 1) {
+              inner.enter(profile.start, profile.stop);
+              while (inner.next()) this.#leaveBy(OF_VALUE_TYPE, "a sample type", inner);
+            } else if (profile.field === PROFILE_ATTRIBUTES && profile.wire === LENGTH) {
+              this.#attributesOfProfile(profile);
+            }
           }
           if (this.isDecided) return;
           profile.enter(scope.start, scope.stop);
@@ -179,6 +186,13 @@ class VersionSearch {
     }
   }
 
+  /** In 1.8 the field is the original payload. Read as numbers it can only leave an export ambiguous, which is refused, and never misread. */
+  #attributesOfProfile({ start, stop }: WireCursor): void {
+    const { bytes, attributes } = this.#tables;
+    const varints = new VarintCursor(bytes, start, stop);
+    for (let number = varints.next(); number >= 0; number = varints.next()) if (number < attributes.count) this.#ofProfiles.add(number);
+  }
+
   #sample(sample: WireCursor, { start, stop }: WireCursor): void {
     this.#hasSamples = true;
     const unpacked = versionsOfUnpacked(this.#tables, sample.enter(start, stop));
@@ -187,18 +201,18 @@ class VersionSearch {
       return this.#leave(unpacked);
     }
     sample.enter(start, stop);
-    let [start2, stop2, timestampBytes, hasOthers] = [0, 0, -1, false];
+    let [numberBytes, timestampBytes, hasOthers] = [0, 0, false];
     while (sample.next()) {
       this.#leaveBy(OF_SAMPLE, "a sample", sample);
-      if (sample.field === 2) [start2, stop2] = [sample.start, sample.stop];
-      else if (sample.field === 5) timestampBytes = sample.stop - sample.start;
+      if (sample.field === 2) numberBytes += sample.stop - sample.start;
+      else if (sample.field === 5) timestampBytes += sample.stop - sample.start;
       else if (sample.field !== 1) hasOthers = true;
     }
-    if (this.isDecided || hasOthers || stop2 === start2) return;
+    if (this.isDecided || hasOthers || numberBytes === 0) return;
     // Only a stack, field 2, and perhaps timestamps.
-    if (timestampBytes < 0) return this.#leave(V8); // attributes alone are no sample
+    if (timestampBytes === 0) return this.#leave(V8); // attributes alone are no sample
     const numbers: number[] = [];
-    packedNumbers(new VarintCursor(this.#tables.bytes), start2, stop2, numbers);
+    addNumbers(sample.enter(start, stop), 2, new VarintCursor(this.#tables.bytes), numbers);
     if (numbers.length * 8 !== timestampBytes) return this.#leave(V10);
     const attributeCount = this.#tables.attributes.count;
     if (numbers.some((number) => number === 0 || number >= attributeCount)) return this.#leave(V8);
@@ -233,18 +247,14 @@ class VersionSearch {
   /** Whether the disputed numbers name attributes that nothing else refers to: senders put no attribute into the table that nothing has. */
   #explainsAttributes(): boolean {
     const { bytes, mappings, locations, attributes } = this.#tables;
-    const others = new Set<number>();
+    const others = new Set(this.#ofProfiles);
     const cursor = new WireCursor(bytes);
     const varints = new VarintCursor(bytes);
     for (const [table, field] of [[mappings, 5], [locations, 4]] as const) {
       for (let i = 0; i < table.count; i++) {
-        cursor.enter(table.startOf(i), table.stopOf(i));
-        while (cursor.next()) {
-          if (cursor.field !== field || cursor.wire !== LENGTH) continue;
-          const numbers: number[] = [];
-          packedNumbers(varints, cursor.start, cursor.stop, numbers);
-          for (const number of numbers) others.add(number);
-        }
+        const numbers: number[] = [];
+        addNumbers(cursor.enter(table.startOf(i), table.stopOf(i)), field, varints, numbers);
+        for (const number of numbers) others.add(number);
       }
     }
     let unexplained = 0;
@@ -255,6 +265,25 @@ class VersionSearch {
       else unexplained++;
     }
     return explained > 0 && unexplained === 0;
+  }
+}
+
+/** Of an entry of the dictionary's field 7: a unit has two numbers in 1.7, and a stack one list. A list of one number that is not packed may be either. */
+function versionsOfStack(cursor: WireCursor): number {
+  let count = 0;
+  for (; cursor.next(); count++) {
+    if (cursor.field !== 1) return V7;
+    if (cursor.wire === LENGTH) return FROM_8;
+  }
+  return count > 1 ? FROM_8 : ANY;
+}
+
+/** Adds the numbers of the list in field `field` of the message at `cursor`, which it moves to the message's end. */
+function addNumbers(cursor: WireCursor, field: number, varints: VarintCursor, numbers: number[]): void {
+  while (cursor.next()) {
+    if (cursor.field !== field) continue;
+    if (cursor.wire === VARINT) numbers.push(cursor.number);
+    else if (cursor.wire === LENGTH) packedNumbers(varints, cursor.start, cursor.stop, numbers, numbers.length);
   }
 }
 

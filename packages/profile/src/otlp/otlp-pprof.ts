@@ -12,7 +12,7 @@
  */
 import { VarintCursor } from "@pyromesh/base";
 import type { ProfileLimits } from "../labels/limits.ts";
-import { checkProfileSize, orUnbounded, tooManySamples } from "../labels/limits.ts";
+import { checkProfileSize } from "../labels/limits.ts";
 import { malformed, refusal } from "../labels/refusal.ts";
 import type { Attributes } from "./attributes.ts";
 import type { EntryTable, ExportTables } from "./export-tables.ts";
@@ -66,8 +66,13 @@ export class OtlpPprofWriter {
   #hasLineNumbers = false;
 
   #readBytes = 0;
+  /** Of the pprofs before the one that `#out` holds. */
+  #writtenBytes = 0;
   readonly #frames: number[] = [];
   readonly #locationIndices: number[] = [];
+  #locationIndexCount = 0;
+  /** The profile whose list that is. */
+  #locationIndicesOf: ProfileHead | undefined;
   /** Functions of the lines of the location that is being written. */
   readonly #lineFunctions: number[] = [];
   readonly #stackCursor: WireCursor;
@@ -95,9 +100,9 @@ export class OtlpPprofWriter {
     this.#sample = new OtlpSample(tables.bytes, layout);
   }
 
-  /** Bytes written so far, of a pprof that is refused meanwhile also. */
+  /** Bytes written for all pprofs so far, those that were refused meanwhile also. */
   get writtenBytes(): number {
-    return this.#out.length;
+    return this.#writtenBytes + this.#out.length;
   }
 
   /** Bytes of the dictionary that were read, for all pprofs so far. */
@@ -108,13 +113,10 @@ export class OtlpPprofWriter {
   /** `samples`: where each lies, start and stop in turn. Throws a refusal of the profile. */
   write(head: ProfileHead, samples: readonly number[]): Uint8Array {
     this.#begin();
-    const sampleCountMax = orUnbounded(this.#limits.sampleCountMax);
-    if (samples.length / 2 > sampleCountMax) throw tooManySamples(sampleCountMax);
-    const [indicesStart, indicesStop] = head.locationIndices;
-    const locationCount = packedNumbers(this.#varints, indicesStart, indicesStop, this.#locationIndices);
+    this.#readLocationIndices(head);
     for (let i = 0; i < samples.length; i += 2) {
       const sample = this.#sample.read(samples[i]!, samples[i + 1]!);
-      const frameCount = this.#layout.sample.locationsLength === 0 ? this.#stackFrames(sample.stack) : this.#slicedFrames(sample, locationCount);
+      const frameCount = this.#layout.sample.locationsLength === 0 ? this.#stackFrames(sample.stack) : this.#slicedFrames(sample);
       this.#writeSample(head, sample, frameCount);
       checkProfileSize(this.#out.length, this.#limits);
     }
@@ -123,6 +125,7 @@ export class OtlpPprofWriter {
   }
 
   #begin(): void {
+    this.#writtenBytes += this.#out.length;
     this.#out.reset();
     for (const table of this.#idTables) table.clear();
     this.#texts.clear();
@@ -179,17 +182,28 @@ export class OtlpPprofWriter {
     while (cursor.next()) {
       if (cursor.field !== 1) continue;
       if (cursor.wire === VARINT) this.#frames[count++] = cursor.number;
-      else if (count === 0) count = packedNumbers(this.#varints, cursor.start, cursor.stop, this.#frames);
-      else throw malformed("a stack has its locations in several lists: send one");
+      else count = packedNumbers(this.#varints, cursor.start, cursor.stop, this.#frames, count);
     }
     return count;
   }
 
   /** In 1.7 it is a part of the profile's list of locations. */
-  #slicedFrames({ stack: first, locationsLength: count }: OtlpSample, locationCount: number): number {
+  #slicedFrames({ stack: first, locationsLength: count }: OtlpSample): number {
+    const locationCount = this.#locationIndexCount;
     if (count > 0 && first + count > locationCount) throw malformed(`a sample has locations ${first} to ${first + count - 1} of its profile's location_indices, which are ${locationCount}: send all of them`);
     for (let i = 0; i < count; i++) this.#frames[i] = this.#locationIndices[first + i]!;
     return count;
+  }
+
+  /** Read once for all services of a profile: it can name thousands of them, and have one list that is as long as the export. */
+  #readLocationIndices(head: ProfileHead): void {
+    if (head === this.#locationIndicesOf) return;
+    this.#locationIndicesOf = undefined; // a list that is torn is left half read
+    const { locationIndices: places } = head;
+    let count = 0;
+    for (let i = 0; i < places.length; i += 2) count = packedNumbers(this.#varints, places[i]!, places[i + 1]!, this.#locationIndices, count);
+    this.#locationIndexCount = count;
+    this.#locationIndicesOf = head;
   }
 
   // --- labels ---------------------------------------------------------------------------------------------------------
@@ -316,7 +330,7 @@ export class OtlpPprofWriter {
     const { mappings } = this.#tables;
     let [start, limit, offset]: (number | bigint)[] = [0, 0, 0];
     let filename = 0;
-    let attributes: readonly number[] = [];
+    const attributes: number[] = [];
     const cursor = this.#entryCursor.enter(mappings.startOf(index), mappings.stopOf(index));
     while (cursor.next()) {
       if (cursor.wire === VARINT) {
@@ -324,10 +338,9 @@ export class OtlpPprofWriter {
         else if (cursor.field === 2) limit = cursor.int64();
         else if (cursor.field === 3) offset = cursor.int64();
         else if (cursor.field === 4) filename = cursor.number;
+        else if (cursor.field === 5) attributes.push(cursor.number);
       } else if (cursor.field === 5 && cursor.wire === LENGTH) {
-        const found: number[] = [];
-        packedNumbers(this.#varints, cursor.start, cursor.stop, found);
-        attributes = found;
+        packedNumbers(this.#varints, cursor.start, cursor.stop, attributes, attributes.length);
       }
     }
     const mapping = { start: start!, limit: limit!, offset: offset!, filename, buildId: this.#buildId(attributes) };

@@ -3,7 +3,7 @@ import { VarintCursor } from "@pyromesh/base";
 import { malformed } from "../labels/refusal.ts";
 import type { Layout } from "./generation.ts";
 import type { MessageBuffer } from "./message-buffer.ts";
-import { FIXED64, LENGTH, packedNumbers, VARINT, WireCursor } from "./wire-cursor.ts";
+import { checkListLength, FIXED64, LENGTH, packedNumbers, VARINT, WireCursor } from "./wire-cursor.ts";
 
 export class OtlpSample {
   readonly #layout: Layout["sample"];
@@ -47,7 +47,7 @@ export class OtlpSample {
           this.hasLink = cursor.number !== 0 || !this.#hasNullEntries;
         } else throw this.#misplaced();
       } else if (wire === LENGTH) {
-        if (field === layout.attributes) this.attributeCount = packedNumbers(this.#varints, cursor.start, cursor.stop, this.attributes);
+        if (field === layout.attributes) this.attributeCount = packedNumbers(this.#varints, cursor.start, cursor.stop, this.attributes, this.attributeCount);
         else if (field === layout.values) this.#readValues(cursor.start, cursor.stop);
         else if (field === layout.timestamps) this.#timestampCount += this.#hasNullEntries ? fixed64Count(cursor) : varintCount(cursor);
         else throw this.#misplaced();
@@ -68,6 +68,7 @@ export class OtlpSample {
       const value = varints.nextWide();
       if (value === -1) throw malformed("the values of a sample are torn: send the whole export");
       this.#values[this.#valueCount++] = typeof value === "bigint" ? BigInt.asIntN(64, value) : value;
+      checkListLength(this.#valueCount);
     }
   }
 

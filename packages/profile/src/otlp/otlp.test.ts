@@ -180,6 +180,43 @@ describe("OTLP profiles", () => {
     });
   });
 
+  describe("lists in several pieces, as protobuf allows", () => {
+    const mappings = [{ filename: "" }, { filename: "shop", attributes: [4, 2, 1] }, { filename: "libc.so" }];
+    const shapes: Readonly<Record<string, ModelProfile["samples"]>> = {
+      "values and attributes": [{ stack: 1, values: [7, 8, 9], attributes: [2, 4] }, { stack: 2, values: [1], attributes: [4, 3], link: 1 }],
+      "values and timestamps": [{ stack: 1, values: [900, 901], timestamps: [TIME_NS, TIME_NS] }],
+      "attributes and timestamps": [{ stack: 2, attributes: [2, 4], timestamps: [TIME_NS, TIME_NS, TIME_NS] }],
+    };
+    for (const [name, samples] of Object.entries(shapes)) {
+      for (const version of OTLP_VERSIONS) {
+        it(`${name}, ${version}: are the same as in one`, () => {
+          const model: ExportModel = { ...TABLES, mappings, resources: [{ profiles: [profileOf(samples)] }] };
+          const whole = read(otlpExport(model, version));
+          expect(whole.refused).deep.equal([]);
+          expect(read(otlpExport(model, version, [], true))).deep.equal(whole);
+        });
+      }
+    }
+
+    it("a stack and a mapping's attributes, partly packed", () => {
+      const text = (value: string): Uint8Array => nested(5, Buffer.from(value));
+      const attribute = (key: number, value: string): Uint8Array => nested(6, concat(Uint8Array.of(0x08, key), nested(2, nested(1, Buffer.from(value)))));
+      const dictionary = concat(
+        ...["", "events", "count", "main", "work", "shop", "process.executable.build_id.go", "process.executable.build_id.gnu"].map(text),
+        ...[[], [0x08, 3], [0x08, 4]].map((fields) => nested(3, Uint8Array.from(fields))),
+        ...[[], [0x08, 1, 0x1a, 2, 0x08, 1], [0x08, 1, 0x1a, 2, 0x08, 2]].map((fields) => nested(2, Uint8Array.from(fields))),
+        ...[[], [0x20, 5, 0x28, 2, 0x2a, 1, 1]].map((fields) => nested(1, Uint8Array.from(fields))),
+        ...[[], [0x08, 2, 0x0a, 1, 1, 0x08, 2]].map((fields) => nested(7, Uint8Array.from(fields))),
+        nested(6, Uint8Array.of()),
+        attribute(6, "of go"),
+        attribute(7, "of gnu"),
+      );
+      const profile = concat(nested(1, Uint8Array.of(0x08, 1, 0x10, 2)), nested(2, Uint8Array.of(0x08, 1, 0x22, 1, 5)), Uint8Array.of(0x19, 0, 0, 0, 0, 0, 0, 0, 1));
+      const { profiles, refused } = read(concat(nested(1, nested(2, nested(2, profile))), nested(2, dictionary)));
+      expect([refused, profiles[0]?.samples]).deep.equal([[], [{ stack: "work:0 shop(of gnu)+;main:0 shop(of gnu)+;work:0 shop(of gnu)+", values: [5], labels: {} }]]);
+    });
+  });
+
   describe("the version is told by structure", () => {
     const shapes: Readonly<Record<string, ModelProfile["samples"]>> = {
       "values alone": [{ stack: 1, values: [7, 7, 7] }],
@@ -200,6 +237,15 @@ describe("OTLP profiles", () => {
       const attributes = TABLES.attributes.slice(0, 4);
       const { profiles } = read(otlpExport({ ...TABLES, attributes, resources: [{ profiles: [profileOf(samples)] }] }, "1.10"));
       expect(profiles.map((one) => [one.labels["service_name"], one.samples.map(({ values }) => values)])).deep.equal([["unknown_service", [[50]]], ["cart", [[50]]]]);
+    });
+
+    it("attributes of profiles are explained by these: samples of 1.9 are not read as 1.10 because of them", () => {
+      const attributes = TABLES.attributes.slice(0, 3);
+      const profile = { type: ["events", "count"], timeNs: TIME_NS, attributes: [1, 2], samples: [{ stack: 3, values: [2], timestamps: [TIME_NS] }, { stack: 3, values: [1], timestamps: [TIME_NS] }] } as const;
+      const mappings = TABLES.mappings.map(({ filename }) => ({ filename }));
+      expect(sentence(() => read(otlpExport({ ...TABLES, mappings, attributes, resources: [{ profiles: [profile] }] }, "1.9")))).contain("does not tell which version");
+      const newer = { ...profile, attributes: [1], samples: [{ stack: 3, attributes: [2], timestamps: [TIME_NS] }] };
+      expect(read(otlpExport({ ...TABLES, mappings, attributes, resources: [{ profiles: [newer] }] }, "1.10")).profiles[0]!.samples[0]!.labels).deep.equal({ "thread.name": "worker" });
     });
 
     it("what may be values as well as attributes is refused", () => {
@@ -319,6 +365,23 @@ describe("OTLP profiles", () => {
     expect(() => read(bytes)).throw(CodedError, /take more than \d+ bytes as pprof/);
   });
 
+  it("a profile that is refused before anything of it was written does not count what another one took", () => {
+    const stacks = [[], Array.from({ length: 500_000 }, () => 1)];
+    const large = profileOf(Array.from({ length: 6 }, () => ({ stack: 1, values: [1], attributes: [2] })));
+    const withoutTypes = nested(1, nested(2, Buffer.alloc(2 * 10, Uint8Array.of(0x12, 0))));
+    const { profiles, refused } = readExport(concat(otlpExport({ ...TABLES, stacks, resources: [{ profiles: [large] }] }, "1.10"), withoutTypes), { encoding: "protobuf" }, DEFAULT_PROFILE_LIMITS);
+    expect([[...profiles].length, refused.length, refused[9]?.message]).deep.equal([1, 10, "resource_profiles[1].scope_profiles[0].profiles[9]: it has no sample_type: say what its values are"]);
+  });
+
+  it("1.7: the list of a profile's locations is read once, however many services its samples name", () => {
+    const serviceCount = 8000;
+    const attributes = [{ key: "", value: "" }, ...Array.from({ length: serviceCount }, (_, i) => ({ key: "service.name", value: `s${i}` }))];
+    const long = Array.from({ length: 10_000 }, () => 1);
+    const model: ExportModel = { ...TABLES, mappings: [{ filename: "" }, { filename: "a" }, { filename: "b" }], attributes, stacks: [[], [2, 1], ...Array.from({ length: 200 }, () => long)], resources: [{ profiles: [profileOf(Array.from({ length: serviceCount }, (_, i) => ({ stack: 1, values: [1], attributes: [i + 1] })))] }] };
+    const { profiles } = readExport(otlpExport(model, "1.7"), { encoding: "protobuf" }, DEFAULT_PROFILE_LIMITS);
+    expect([...profiles].length).equal(serviceCount); // 16,000,000,000 numbers if it were read for each
+  });
+
   describe("an export that is small and costs much is refused", () => {
     it("of profiles that are all empty, whose refusals would fill the memory", () => {
       const profiles = nested(1, nested(2, Buffer.alloc(2 * 20_000, Uint8Array.of(0x12, 0))));
@@ -365,6 +428,16 @@ describe("OTLP profiles", () => {
       const profile = concat(nested(1, Uint8Array.of()), nested(2, Uint8Array.of(0x08, 1, 0x22, 1, 7)), Uint8Array.of(0x19, 0, 0, 0, 0, 0, 0, 0, 1));
       const { refused } = read(concat(nested(1, nested(2, nested(2, profile))), nested(2, dictionary)));
       expect(refused).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: the dictionary of the export has more than 2097152 lines: send fewer profiles at once"]);
+    });
+
+    it("of a list with more numbers than memory is made for, however small they are", () => {
+      const dictionary = concat(nested(5, Uint8Array.of()), nested(7, Uint8Array.of()), nested(7, Uint8Array.of(0x0a, 1, 1)));
+      for (const field of [2, 4]) {
+        const sample = concat(Uint8Array.of(0x08, 1), nested(field, Buffer.alloc(2 ** 22 + 1, 1)), field === 2 ? Uint8Array.of(0x22, 1, 7) : Uint8Array.of());
+        const profile = concat(nested(1, Uint8Array.of()), nested(2, sample), Uint8Array.of(0x19, 0, 0, 0, 0, 0, 0, 0, 1));
+        const { refused } = read(concat(nested(1, nested(2, nested(2, profile))), nested(2, dictionary)));
+        expect(refused).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: a list of the export has more than 4194304 numbers: profile for a shorter time"]);
+      }
     });
 
     it("a long string is decoded once, also where as many short ones as are kept were before it", () => {

@@ -8,6 +8,7 @@
  */
 import { CodedError } from "@pyromesh/base";
 import type { Label } from "../labels/labels.ts";
+import { orUnbounded, tooManySamples } from "../labels/limits.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { namedRefusal, refusal } from "../labels/refusal.ts";
 import { Attributes } from "./attributes.ts";
@@ -82,12 +83,16 @@ class ExportReading {
   /** The service that an attribute of the dictionary names. Most exports have none. */
   readonly #services: ReadonlyMap<number, string>;
   #seriesCount = 0;
-  #pprofBytes = 0;
+  /** What the labels of the series so far count. */
+  #labelBytes = 0;
   readonly #pprofBytesMax: number;
   readonly #readBytesMax: number;
+  /** Of one service of a profile. */
+  readonly #sampleCountMax: number;
 
   constructor(tables: ExportTables, layout: Layout, limits: ProfileLimits) {
     this.#tables = tables;
+    this.#sampleCountMax = orUnbounded(limits.sampleCountMax);
     this.#attributes = new Attributes(tables);
     this.#pprofBytesMax = PPROF_BYTES_MIN + 4 * tables.bytes.length;
     this.#readBytesMax = 2 * this.#pprofBytesMax;
@@ -151,12 +156,11 @@ class ExportReading {
         if (++this.#seriesCount > SERIES_MAX) break;
         const labels = seriesLabelsOf(head.name, service === "" ? owner.service : service, owner.labels);
         made.push({ pprof: this.#writer.write(head, samples), labels, name });
-        this.#pprofBytes += this.#writer.writtenBytes + labels.length * LABEL_BYTES;
+        this.#labelBytes += labels.length * LABEL_BYTES;
         if (this.#pprofBytes > this.#pprofBytesMax) break;
       }
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
-      this.#pprofBytes += this.#writer.writtenBytes;
       this.#seriesCount++; // what is refused is kept, too: an export could have millions of empty profiles
       this.refused.push(namedRefusal(name, thrown));
       made.length = madeCount;
@@ -166,7 +170,12 @@ class ExportReading {
     if (this.#pprofBytes > this.#pprofBytesMax) throw refusal("profile_size_limit", `the profiles of the export take more than ${this.#pprofBytesMax} bytes as pprof: send fewer at once, or with shorter stacks`);
   }
 
-  /** Where the samples lie, start and stop in turn, by the service that they name: "" for those that name none. */
+  /** Of all pprofs so far, refused ones too. */
+  get #pprofBytes(): number {
+    return this.#writer.writtenBytes + this.#labelBytes;
+  }
+
+  /** Where the samples lie, start and stop in turn, by the service that they name: "" for those that name none. Throws a refusal of the profile. */
   #samplesByService(start: number, stop: number): Iterable<readonly [service: string, samples: number[]]> {
     const cursor = this.#cursor.enter(start, stop);
     let places: number[] | undefined = [];
@@ -178,6 +187,7 @@ class ExportReading {
         places = found.get(service);
         if (places === undefined) found.set(service, (places = []));
       }
+      if (places.length === 2 * this.#sampleCountMax) throw tooManySamples(this.#sampleCountMax); // before memory is taken for millions of empty ones
       places.push(cursor.start, cursor.stop);
     }
     return this.#sample === undefined && places.length > 0 ? [["", places]] : found;

@@ -24,8 +24,8 @@ export interface ProfileHead {
   readonly timeLow: number;
   readonly timeHigh: number;
   readonly durationNs: number | bigint;
-  /** Of 1.7: where the list lies of which stacks are parts. */
-  readonly locationIndices: readonly [start: number, stop: number];
+  /** Of 1.7: where the pieces lie of the list of which stacks are parts, start and stop in turn. A number that is not packed is a piece. */
+  readonly locationIndices: readonly number[];
 }
 
 /** What a sender takes that says nothing of a duration, as in Pyroscope. */
@@ -56,14 +56,14 @@ export class ProfileHeads {
     let period: number | bigint = 0;
     let durationNs: number | bigint = 0;
     let [timeLow, timeHigh] = [0, 0];
-    let locationIndices: readonly [number, number] = [0, 0];
+    const locationIndices: number[] = [];
     const cursor = this.#cursor.enter(start, stop);
     while (cursor.next()) {
       const { field, wire } = cursor;
       if (field === 1 && wire === LENGTH) {
         if (types.length === SAMPLE_TYPES_MAX) throw malformed(`it has more than ${SAMPLE_TYPES_MAX} sample types: send fewer`);
         types.push(this.#valueType(cursor));
-      } else if (field === profile.locationIndices && wire === LENGTH) locationIndices = [cursor.start, cursor.stop];
+      } else if (field === profile.locationIndices && (wire === LENGTH || wire === VARINT)) locationIndices.push(cursor.start, cursor.stop);
       else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) [timeLow, timeHigh] = [cursor.low(), cursor.high()];
       else if (field === profile.duration && wire === VARINT) durationNs = cursor.int64();
       else if (field === profile.periodType && wire === LENGTH) periodType = this.#valueType(cursor);

@@ -7,7 +7,7 @@
  * What must stay true: a cursor reads nothing beyond the end of its message, and every call of `next` moves forward or throws.
  */
 import { VarintCursor } from "@pyromesh/base";
-import { malformed } from "../labels/refusal.ts";
+import { malformed, refusal } from "../labels/refusal.ts";
 
 export const VARINT = 0;
 export const FIXED64 = 1;
@@ -119,17 +119,31 @@ export class WireCursor {
 }
 
 /**
- * Puts the numbers of a packed field into the first entries of `into`, and returns how many there are. A negative number, as one of 2^53 and
- * more, comes out as a number that no table is as long as.
+ * Numbers of one packed list. Beyond it the profile is refused: a number can take one byte of the export, and equal ones next to nothing of a
+ * compressed body, and takes eight bytes of memory and more. The longest list that profilers send is that of 1.7's locations: as many as all stacks
+ * of a profile have frames.
  */
-export function packedNumbers(varints: VarintCursor, start: number, stop: number, into: number[]): number {
-  let count = 0;
+const LIST_NUMBERS_MAX = 2 ** 22;
+
+/** Throws a refusal. */
+export function checkListLength(count: number): void {
+  if (count > LIST_NUMBERS_MAX) throw refusal("profile_size_limit", `a list of the export has more than ${LIST_NUMBERS_MAX} numbers: profile for a shorter time`);
+}
+
+/**
+ * Puts the numbers of a packed field behind the first `countBefore` entries of `into`, and returns how many there are with these: protobuf lets a
+ * sender write one list in several pieces, packed or not. A negative number, as one of 2^53 and more, comes out as a number that no table is as
+ * long as.
+ */
+export function packedNumbers(varints: VarintCursor, start: number, stop: number, into: number[], countBefore: number): number {
+  let count = countBefore;
   varints.offset = start;
   varints.end = stop;
   while (varints.offset < stop) {
     const value = varints.next();
     if (value < 0) throw torn(varints.offset);
     into[count++] = value;
+    checkListLength(count);
   }
   return count;
 }

@@ -1,6 +1,6 @@
 /**
  * OTLP exports that are odd, each made of a seed alone, in any version: references that lead nowhere, values and timestamps that disagree, several
- * services in one profile, lists that are not packed, empty tables, and bytes that were changed. For `npm run fuzz` and tests.
+ * services in one profile, lists that are not packed or in pieces, empty tables, and bytes that were changed. For `npm run fuzz` and tests.
  */
 import { seededRandom } from "@pyromesh/base";
 import type { ExportModel, ModelProfile, ModelSample, OtlpVersion } from "./otlp-export.ts";
@@ -63,7 +63,7 @@ export function oddExport(seed: number): OddExport {
     attributes,
     resources: Array.from({ length: 1 + below(3) }, () => ({ attributes: happens(0.5) ? { "service.name": pick(["shop", "cart"]), pod: below(3) } : {}, profiles: Array.from({ length: 1 + below(3) }, profile) })),
   };
-  const bytes = otlpExport(model, version, unpacked);
+  const bytes = otlpExport(model, version, unpacked, happens(0.1));
   if (!happens(0.4)) return { seed, version, bytes, sums: isWhole ? sums : undefined };
   return { seed, version, bytes: damaged(bytes, below), sums: undefined };
 }

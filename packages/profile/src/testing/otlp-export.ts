@@ -21,6 +21,7 @@ export interface ModelProfile {
   readonly timeNs?: bigint;
   readonly durationNs?: number;
   readonly id?: Uint8Array;
+  readonly attributes?: readonly number[];
   readonly samples: readonly ModelSample[];
 }
 
@@ -43,8 +44,8 @@ export interface ExportModel {
 
 type Part = readonly [field: number, value: Uint8Array | number | bigint | undefined];
 
-/** `unpacked`: which lists of a sample have each number as a field of its own. */
-export function otlpExport(model: ExportModel, version: OtlpVersion, unpacked: readonly ("values" | "attributes")[] = []): Uint8Array {
+/** `unpacked`: which lists of a sample have each number as a field of its own. `isInPieces`: packed lists of several numbers are written as two fields. */
+export function otlpExport(model: ExportModel, version: OtlpVersion, unpacked: readonly ("values" | "attributes")[] = [], isInPieces = false): Uint8Array {
   const strings = new Map<string, number>([["", 0]]);
   const string = (text: string): number => {
     let index = strings.get(text);
@@ -63,30 +64,36 @@ export function otlpExport(model: ExportModel, version: OtlpVersion, unpacked: r
     flat.push(...stack);
   }
 
+  const listOf = (field: number, numbers: readonly (number | bigint)[], packedOf: (numbers: readonly (number | bigint)[]) => Uint8Array = packed): readonly Part[] => {
+    if (!isInPieces || numbers.length < 2) return [[field, packedOf(numbers)]];
+    return [[field, packedOf(numbers.slice(0, 1))], [field, packedOf(numbers.slice(1))]];
+  };
+
   const sample = ({ stack, attributes = [], link, values = [], timestamps = [] }: ModelSample): Uint8Array => {
-    const times = timestamps.length === 0 ? undefined : is17 ? packed(timestamps) : fixed(timestamps);
+    const times = (field: number): readonly Part[] => (timestamps.length === 0 ? [] : listOf(field, timestamps, is17 ? packed : fixed));
     const list = (field: number, name: "values" | "attributes"): readonly Part[] => {
       const numbers = { values, attributes }[name];
       if (numbers.length === 0) return [];
-      return unpacked.includes(name) ? numbers.map((number): Part => [field, number]) : [[field, packed(numbers)]];
+      return unpacked.includes(name) ? numbers.map((number): Part => [field, number]) : listOf(field, numbers);
     };
     switch (version) {
       case "1.7":
-        return message([[1, starts[stack] ?? 9_999], [2, stacks[stack]?.length ?? 1], ...list(3, "values"), ...list(4, "attributes"), [5, link], [6, times]], [3, 5]);
+        return message([[1, starts[stack] ?? 9_999], [2, stacks[stack]?.length ?? 1], ...list(3, "values"), ...list(4, "attributes"), [5, link], ...times(6)], [3, 5]);
       case "1.8":
       case "1.9":
-        return message([[1, stack], ...list(2, "values"), ...list(3, "attributes"), [4, link], [5, times]], [2]);
+        return message([[1, stack], ...list(2, "values"), ...list(3, "attributes"), [4, link], ...times(5)], [2]);
       default:
-        return message([[1, stack], ...list(2, "attributes"), [3, link], ...list(4, "values"), [5, times]], [4]);
+        return message([[1, stack], ...list(2, "attributes"), [3, link], ...list(4, "values"), ...times(5)], [4]);
     }
   };
 
   const profile = (given: ModelProfile): Uint8Array => {
-    const { type, periodType, period = 0, timeNs = 0n, durationNs = 0, id, samples } = given;
+    const { type, periodType, period = 0, timeNs = 0n, durationNs = 0, id, attributes = [], samples } = given;
     const written = samples.map((one): Part => [2, sample(one)]);
     const periodBytes = periodType === undefined ? undefined : valueType(periodType);
-    if (is17) return message([[1, valueType(type)], ...written, [3, packed(flat)], [4, timeNs], [5, durationNs], [6, periodBytes], [7, period], [10, id]]);
-    const head: Part[] = [[1, valueType(type)], ...written, [4, durationNs], [5, periodBytes], [6, period], [version === "1.8" ? 8 : 7, id]];
+    const own = attributes.length === 0 ? undefined : packed(attributes);
+    if (is17) return message([[1, valueType(type)], ...written, ...listOf(3, flat), [4, timeNs], [5, durationNs], [6, periodBytes], [7, period], [10, id], [14, own]]);
+    const head: Part[] = [[1, valueType(type)], ...written, [4, durationNs], [5, periodBytes], [6, period], ...(version === "1.8" ? ([[8, id], [12, own]] as const) : ([[7, id], [11, own]] as const))];
     return timeNs === 0n ? message(head) : concat(message(head), new ByteWriter(9).u8(0x19).u64(timeNs).finish());
   };
 
@@ -98,14 +105,14 @@ export function otlpExport(model: ExportModel, version: OtlpVersion, unpacked: r
   });
 
   const parts: Part[] = [];
-  for (const { filename, start, attributes } of model.mappings ?? []) parts.push([1, message([[1, start], [4, string(filename)], [5, attributes === undefined ? undefined : packed(attributes)]])]);
+  for (const { filename, start, attributes } of model.mappings ?? []) parts.push([1, message([[1, start], [4, string(filename)], ...(attributes === undefined ? [] : listOf(5, attributes))])]);
   for (const { mapping, address, lines = [] } of model.locations ?? []) {
     parts.push([2, message([[1, mapping], [2, address], ...lines.map(([called, line]): Part => [3, message([[1, called], [2, line]])])])]);
   }
   for (const { name, filename = "" } of model.functions ?? []) parts.push([3, message([[1, string(name)], [3, string(filename)]])]);
   for (const { trace, span } of model.links ?? []) parts.push([4, message([[1, trace], [2, span]])]);
   for (const { key, value } of model.attributes ?? []) parts.push([6, is17 ? keyValue(key, value) : message([[1, string(key)], [2, anyValue(value)]])]);
-  if (!is17) for (const stack of stacks) parts.push([7, stack.length === 0 ? new Uint8Array(0) : message([[1, packed(stack)]])]);
+  if (!is17) for (const stack of stacks) parts.push([7, stack.length === 0 ? new Uint8Array(0) : message(listOf(1, stack))]);
   for (const text of strings.keys()) parts.push([5, Buffer.from(text)]);
   return message([...resources, [2, message(parts, [1, 2, 3, 4, 5, 6, 7])]]);
 }
@@ -138,9 +145,9 @@ function packed(values: readonly (number | bigint)[]): Uint8Array {
   return out.finish().slice();
 }
 
-function fixed(values: readonly bigint[]): Uint8Array {
+function fixed(values: readonly (number | bigint)[]): Uint8Array {
   const out = new ByteWriter();
-  for (const value of values) out.u64(value);
+  for (const value of values) out.u64(BigInt(value));
   return out.finish().slice();
 }
 
