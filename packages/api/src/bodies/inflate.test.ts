@@ -5,6 +5,7 @@ import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { inflateBody } from "./inflate.ts";
 import { threadPoolCompression } from "../ports/compression.ts";
+import type { Compression } from "../ports/compression.ts";
 import type { ContentCoding } from "../ports/content-coding.ts";
 import type { Caller } from "../ports/ports.ts";
 import { RequestMemory } from "../ports/request-memory.ts";
@@ -55,6 +56,18 @@ describe("inflated bodies", () => {
       expect(budget.bytes).to.equal(sizeBytes);
       memory.release();
       expect(budget.bytes).to.equal(0);
+    }
+  });
+
+  it("free what earlier ones left before memory is made for a large one, and its pieces when it is whole; a small one costs no collection", async () => {
+    for (const [coding, compressed] of [["gzip", gzipSync], ["deflate", deflateSync]] as const) {
+      for (const [sizeBytes, freedCount] of [[5 * MIB, 0], [8 * MIB, 2]] as const) {
+        let count = 0;
+        const counting: Compression = { ...compression, freeGarbage: () => void count++ };
+        const { open } = rig(16 * MIB);
+        await inflateBody(compressed(new Uint8Array(sizeBytes)), { coding, sizeBytesMax: 16 * MIB, advice: "send less" }, { memory: open(), caller: WAITING_CALLER, compression: counting });
+        expect(count, `${coding} ${sizeBytes}`).to.equal(freedCount);
+      }
     }
   });
 

@@ -42,6 +42,8 @@ interface InflateModules {
 const AT_ONCE_BYTES_MAX = 4 * 2 ** 20;
 /** Larger bodies are decompressed in pieces, so that other work gets the pool in between, and a refusal ends them early. */
 const PIECE_BYTES = 256 * 2 ** 10;
+/** From this on the garbage of earlier bodies is freed before memory is made for one, and its own pieces when it is whole: no budget counts either. */
+const LARGE_BYTES = 8 * 2 ** 20;
 
 /** Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
 export async function inflateBody(bytes: Uint8Array, options: InflateOptions, modules: InflateModules): Promise<Uint8Array> {
@@ -140,7 +142,11 @@ async function countInPieces(run: InPieces, options: InflateOptions, { memory, c
 /** The piece that zlib fills, the one that is counted, and two that the garbage collector has not taken yet. The default budget of 64 MB has room for 48 bodies. */
 const COUNTING_BYTES = 4 * PIECE_BYTES;
 
-async function inflateInPieces(run: InPieces, expectedBytes: number, options: InflateOptions, { memory, caller }: InflateModules): Promise<Uint8Array> {
+async function inflateInPieces(run: InPieces, expectedBytes: number, options: InflateOptions, { memory, caller, compression }: InflateModules): Promise<Uint8Array> {
+  const freeBeside = (sizeBytes: number): void => {
+    if (sizeBytes >= LARGE_BYTES) compression.freeGarbage();
+  };
+  freeBeside(expectedBytes);
   let bytes = new Uint8Array(expectedBytes);
   let length = 0;
   await run((piece) => {
@@ -148,6 +154,7 @@ async function inflateInPieces(run: InPieces, expectedBytes: number, options: In
     const neededBytes = length + piece.length;
     if (neededBytes > options.sizeBytesMax) throw tooLarge(options);
     if (neededBytes > bytes.length) {
+      freeBeside(neededBytes);
       const larger = new Uint8Array(growthTo(neededBytes, bytes.length, options.sizeBytesMax, memory));
       larger.set(bytes.subarray(0, length));
       bytes = larger;
@@ -155,6 +162,7 @@ async function inflateInPieces(run: InPieces, expectedBytes: number, options: In
     bytes.set(piece, length);
     length = neededBytes;
   });
+  freeBeside(length);
   return bytes.subarray(0, length);
 }
 

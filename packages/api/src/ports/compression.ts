@@ -7,6 +7,7 @@ import { createGunzip, createInflate, createInflateRaw, gunzip, gzip } from "nod
 import type { Gunzip, Inflate, InflateRaw, InputType, ZlibOptions } from "node:zlib";
 import { isGzip } from "@pyromesh/base";
 import { ZstdTorn } from "./zstd.ts";
+import { youngCollector } from "./young-garbage.ts";
 import { ZstdThread } from "./zstd-thread.ts";
 
 export interface Compression {
@@ -26,11 +27,14 @@ export interface Compression {
   inflateInPieces(bytes: Uint8Array, pieceBytes: number, onPiece: (piece: Uint8Array) => void): Promise<void>;
   /** Undefined where the result is larger than `sizeBytesMax`. Rejects bytes that are not a complete zstd stream. */
   unzstd(bytes: Uint8Array, sizeBytesMax: number): Promise<Uint8Array | undefined>;
+  /** Frees pieces and results that nothing refers to any more, a few milliseconds of the thread that calls: worth it where they were many megabytes. */
+  freeGarbage(): void;
 }
 
 /** Nothing runs until it is asked for: the thread for zstd starts with the first such body. */
 export function threadPoolCompression(): Compression {
   const zstd = new ZstdThread();
+  let collect: (() => void) | undefined;
   return {
     gzip: (bytes, { level, sizeBytesMax } = {}) => gzipAsync(bytes, { ...(level !== undefined && { level }), ...(sizeBytesMax !== undefined && { maxOutputLength: sizeBytesMax }) }),
     gunzip: gunzipInto,
@@ -38,6 +42,7 @@ export function threadPoolCompression(): Compression {
     inflateInPieces: (bytes, pieceBytes, onPiece) =>
       inPieces(isZlib(bytes) ? createInflate({ chunkSize: pieceBytes }) : createInflateRaw({ chunkSize: pieceBytes }), bytes, onPiece),
     unzstd: (bytes, sizeBytesMax) => zstd.unzstd(bytes, sizeBytesMax),
+    freeGarbage: () => (collect ??= youngCollector())(),
   };
 }
 

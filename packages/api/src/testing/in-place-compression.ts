@@ -35,6 +35,7 @@ export function inPlaceCompression(deliver: Deliver): Compression {
       const unzstd = await loadZstd();
       return later(() => unzstd(bytes, sizeBytesMax));
     },
+    freeGarbage: () => {},
   };
 }
 
