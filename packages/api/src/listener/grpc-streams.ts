@@ -123,7 +123,7 @@ class GrpcStream implements StreamCall {
     this.#waitingBytes -= heldBytes(frame);
     if (!frame.isCompressed) return frame.message;
     if (this.#coding === undefined) throw encodingMissing();
-    return inflateMessage(frame.message, this.#coding, MESSAGE_BYTES_MAX, { unpackMemory: MESSAGE_MEMORY, caller: this.signal, compression: this.#modules.compression });
+    return inflateMessage(frame.message, { coding: this.#coding, sizeBytesMax: MESSAGE_BYTES_MAX }, { unpackMemory: MESSAGE_MEMORY, caller: this.signal, compression: this.#modules.compression });
   }
 
   async send(message: Uint8Array): Promise<void> {

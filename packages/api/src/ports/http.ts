@@ -15,8 +15,10 @@ export interface ApiRequest {
   /**
    * The body as sent, without content decoding. It is valid until the handler ends: a small body lies in a pooled buffer. Rejects
    * BODY_TOO_LARGE (413) beyond `sizeBytesMax`, BODY_READ_FAILED (408) when the client stops sending.
+   *
+   * `copyCount`: as of `inflateBody`, for a protocol that decompresses the body itself.
    */
-  body(sizeBytesMax: number): Promise<Uint8Array>;
+  body(sizeBytesMax: number, copyCount?: number): Promise<Uint8Array>;
   /** Memory for the decompressed body. It is given back when the handler ends. */
   readonly unpackMemory: UnpackMemory;
   /** Decompresses bodies and compresses replies beside this thread. */

@@ -10,10 +10,10 @@ import type { UnpackMemory } from "../ports/request-memory.ts";
 export class AdaptedRequest implements ApiRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** The message, decompressed. */
-  readonly body: (sizeBytesMax: number) => Promise<Uint8Array>;
+  readonly body: ReadMessage;
   readonly #request: ApiRequest;
 
-  constructor(request: ApiRequest, contentType: string, body: (sizeBytesMax: number) => Promise<Uint8Array>) {
+  constructor(request: ApiRequest, contentType: string, body: ReadMessage) {
     this.#request = request;
     this.body = body;
     // `body` decompresses, and the adapter applies the time limit of its protocol.
@@ -62,7 +62,16 @@ export class AdaptedRequest implements ApiRequest {
   }
 }
 
+type ReadMessage = ApiRequest["body"];
+
+interface MessageOptions {
+  readonly coding: ContentCoding;
+  readonly sizeBytesMax: number;
+  /** As of `inflateBody`. */
+  readonly copyCount?: number | undefined;
+}
+
 /** Decompresses a message with the memory of its request. Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
-export function inflateMessage(bytes: Uint8Array, coding: ContentCoding, sizeBytesMax: number, { unpackMemory, caller, compression }: Pick<ApiRequest, "caller" | "compression" | "unpackMemory">): Promise<Uint8Array> {
-  return inflateBody(bytes, { coding, sizeBytesMax, advice: "the most that this call may have: send less at once" }, { memory: unpackMemory, caller, compression });
+export function inflateMessage(bytes: Uint8Array, options: MessageOptions, { unpackMemory, caller, compression }: Pick<ApiRequest, "caller" | "compression" | "unpackMemory">): Promise<Uint8Array> {
+  return inflateBody(bytes, { ...options, advice: "the most that this call may have: send less at once" }, { memory: unpackMemory, caller, compression });
 }

@@ -25,7 +25,7 @@ export function connectGetHandler(handler: Handler): Handler {
     const bytes = query.get("base64") === "1" ? decodeUrlBase64(message) : Buffer.from(message);
     applyClientTimeout(request);
     return handler(
-      new AdaptedRequest(request, `application/${encoding}`, (sizeBytesMax) => (coding !== undefined && bytes.length > 0 ? inflateMessage(bytes, coding, sizeBytesMax, request) : Promise.resolve(bytes))),
+      new AdaptedRequest(request, `application/${encoding}`, (sizeBytesMax) => (coding !== undefined && bytes.length > 0 ? inflateMessage(bytes, { coding, sizeBytesMax }, request) : Promise.resolve(bytes))),
     );
   };
 }

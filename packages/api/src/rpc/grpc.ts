@@ -35,11 +35,11 @@ export function grpcProtocol(form: GrpcForm): RpcProtocol {
 export function readGrpcRequest(request: ApiRequest, { codec }: GrpcForm, readFrame: (frameBytesMax: number) => Promise<Uint8Array>): ApiRequest {
   const coding = grpcEncodingOf(request);
   applyGrpcTimeout(request);
-  return new AdaptedRequest(request, `application/${codec}`, async (sizeBytesMax) => {
+  return new AdaptedRequest(request, `application/${codec}`, async (sizeBytesMax, copyCount) => {
     const { isCompressed, message } = readOneMessage(await readFrame(sizeBytesMax + FRAME_HEADER_BYTES));
     if (!isCompressed || message.length === 0) return message;
     if (coding === undefined) throw encodingMissing();
-    return inflateMessage(message, coding, sizeBytesMax, request);
+    return inflateMessage(message, { coding, sizeBytesMax, copyCount }, request);
   });
 }
 

@@ -102,7 +102,7 @@ const ALL_STORED: ExportProfilesResponse = { partialSuccess: undefined };
 
 async function readBody(request: ApiRequest, sizeBytesMax: number, { gate }: WriteModules): Promise<Uint8Array> {
   const coding = contentCodingOf(request);
-  const body = await readAdmitted(request, sizeBytesMax, gate);
+  const body = await readAdmitted(request, sizeBytesMax, gate, EXPORT_COPIES);
   if (coding === undefined || body.length === 0) return body;
   const { unpackMemory: memory, caller, compression } = request;
   return inflateBody(body, { coding, sizeBytesMax, advice: "the most that one export may have: send fewer profiles at once", copyCount: EXPORT_COPIES }, { memory, caller, compression });

@@ -121,10 +121,10 @@ export class PushGate {
   }
 }
 
-/** Reads the body of a push that is not refused: neither before it is read nor after, when others have come meanwhile. */
-export async function readAdmitted(request: ApiRequest, sizeBytesMax: number, gate: PushGate): Promise<Uint8Array> {
+/** Reads the body of a push that is not refused: neither before it is read nor after, when others have come meanwhile. `copyCount`: as of `ApiRequest.body`. */
+export async function readAdmitted(request: ApiRequest, sizeBytesMax: number, gate: PushGate, copyCount?: number): Promise<Uint8Array> {
   gate.check();
-  const body = await request.body(sizeBytesMax);
+  const body = await request.body(sizeBytesMax, copyCount);
   gate.check();
   return body;
 }
