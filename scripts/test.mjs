@@ -48,12 +48,15 @@ function runMocha(files, reporterOptions = []) {
 }
 
 const checked = ["--reporter-option", `checksPassed=${checks.length - failed.length}`, "--reporter-option", `checksFailed=${failed.length}`];
-// Most slow tests wait, so two groups run at once. Tests that measure time run alone afterwards.
-const sideBySide = await Promise.all([
-  runMocha(["packages/*/dist/**/*.test.js", "packages/*/dist-test/**/*.test.js", "bench/dist/**/*.test.js"], checked),
-  runMocha(["test/{bucket,chaos,compat,durability,golden,operation,scripts,sim}/*.test.mjs"]),
-]);
-const results = [...sideBySide, await runMocha(["test/{browser,limits}/**/*.test.mjs"])];
+/** Tests that compute, one group after the other: those beside the code, then the simulator. */
+async function runComputing() {
+  const beside = await runMocha(["packages/*/dist/**/*.test.js", "packages/*/dist-test/**/*.test.js", "bench/dist/**/*.test.js"], checked);
+  return [beside, await runMocha(["test/sim/*.test.mjs"])];
+}
+
+// Tests of whole processes mostly wait, so those that compute run at the same time. Tests that measure time run alone afterwards.
+const sideBySide = await Promise.all([runComputing(), runMocha(["test/{bucket,chaos,compat,durability,golden,operation,scripts}/*.test.mjs"])]);
+const results = [...sideBySide.flat(), await runMocha(["test/{browser,limits}/**/*.test.mjs"])];
 const [passed, failedCount, skipped] = [0, 1, 2].map((at) => results.reduce((sum, counts) => sum + (counts?.[at] ?? (at === 1 ? 1 : 0)), 0));
 if (results.includes(undefined)) console.log("a part of the tests ended without its closing line");
 console.log(`\n${passed} passed, ${failedCount} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);

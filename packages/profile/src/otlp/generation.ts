@@ -164,17 +164,19 @@ class VersionSearch {
         scope.enter(resource.start, resource.stop);
         while (scope.next()) {
           if (scope.field !== 2 || scope.wire !== LENGTH) continue;
+          // The profile's own fields first: a sample without values looks like one of another version.
           profile.enter(scope.start, scope.stop);
           while (profile.next()) {
             this.#leaveBy(OF_PROFILE, "a profile", profile);
-            if (profile.field === 1) {
-              inner.enter(profile.start, profile.stop);
-              while (inner.next()) this.#leaveBy(OF_VALUE_TYPE, "a sample type", inner);
-            } else if (profile.field === 2) {
-              this.#sample(sample, profile);
-            } else if (profile.field === PROFILE_ATTRIBUTES && profile.wire === LENGTH) {
-              this.#attributesOfProfile(profile);
-            }
+            if (profile.field === PROFILE_ATTRIBUTES && profile.wire === LENGTH) this.#attributesOfProfile(profile);
+            if (profile.field !== 1) continue;
+            inner.enter(profile.start, profile.stop);
+            while (inner.next()) this.#leaveBy(OF_VALUE_TYPE, "a sample type", inner);
+          }
+          if (this.isDecided) return;
+          profile.enter(scope.start, scope.stop);
+          while (profile.next()) {
+            if (profile.field === 2) this.#sample(sample, profile);
             if (this.isDecided) return;
           }
         }

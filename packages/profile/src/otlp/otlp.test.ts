@@ -167,6 +167,13 @@ describe("OTLP profiles", () => {
       expect(read(otlpExport(model, "1.7", ["attributes"]))).deep.equal(read(otlpExport(model, "1.7")));
     });
 
+    it("a sample of 1.7 without values is refused, and not read as one of 1.8 with a value", () => {
+      const empty = profileOf([{ stack: 1 }]);
+      const { profiles, refused } = read(otlpExport({ ...TABLES, attributes: [], mappings: TABLES.mappings.map(({ filename }) => ({ filename })), resources: [{ profiles: [empty, profileOf([{ stack: 2, values: [6] }])] }] }, "1.7"));
+      expect(refused).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: a sample has neither values nor timestamps: send one of them"]);
+      expect(profiles.map(({ samples }) => samples.map(({ values }) => values))).deep.equal([[[300]]]); // 6 times the period
+    });
+
     it("a link that is in the table and a value that may be an attribute are refused", () => {
       const model: ExportModel = { ...TABLES, resources: [{ profiles: [profileOf([{ stack: 1, values: [1], attributes: [2] }])] }] };
       expect(sentence(() => read(otlpExport(model, "1.10", UNPACKED)))).contain("does not tell which version");
