@@ -252,7 +252,8 @@ class VersionSearch {
       for (let i = 0; i < table.count; i++) {
         const numbers: number[] = [];
         addNumbers(cursor.enter(table.startOf(i), table.stopOf(i)), field, varints, numbers);
-        for (const number of numbers) others.add(number);
+        // Of those in the table alone: whoever sends an export could choose others that all collide in the hash table.
+        for (const number of numbers) if (number < attributes.count) others.add(number);
       }
     }
     let unexplained = 0;
