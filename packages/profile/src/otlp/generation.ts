@@ -168,12 +168,10 @@ class VersionSearch {
           profile.enter(scope.start, scope.stop);
           while (profile.next()) {
             this.#leaveBy(OF_PROFILE, "a profile", profile);
-            if (profile.field === 1) {
-              inner.enter(profile.start, profile.stop);
-              while (inner.next()) this.#leaveBy(OF_VALUE_TYPE, "a sample type", inner);
-            } else if (profile.field === PROFILE_ATTRIBUTES && profile.wire === LENGTH) {
-              this.#attributesOfProfile(profile);
-            }
+            if (profile.field === PROFILE_ATTRIBUTES && profile.wire === LENGTH) this.#attributesOfProfile(profile);
+            if (profile.field !== 1) continue;
+            inner.enter(profile.start, profile.stop);
+            while (inner.next()) this.#leaveBy(OF_VALUE_TYPE, "a sample type", inner);
           }
           if (this.isDecided) return;
           profile.enter(scope.start, scope.stop);
@@ -254,7 +252,8 @@ class VersionSearch {
       for (let i = 0; i < table.count; i++) {
         const numbers: number[] = [];
         addNumbers(cursor.enter(table.startOf(i), table.stopOf(i)), field, varints, numbers);
-        for (const number of numbers) others.add(number);
+        // Of those in the table alone: whoever sends an export could choose others that all collide in the hash table.
+        for (const number of numbers) if (number < attributes.count) others.add(number);
       }
     }
     let unexplained = 0;

@@ -91,6 +91,28 @@ function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
+/** A number that V8 hashes to the lower 30 of these bits: the steps of its hash of small integers, backwards. May be negative. */
+function numberOfHash(hash: number): number {
+  const unshifted = (mixed: number, shift: number): number => {
+    let x = mixed;
+    for (let known = shift; known < 32; known += shift) x = mixed ^ (x >>> shift);
+    return x;
+  };
+  let x = unshifted(hash, 16);
+  x = Math.imul(x, inverse(2057));
+  x = unshifted(x, 4);
+  x = Math.imul(x, inverse(5)); // x + (x << 2)
+  x = unshifted(x, 12);
+  return Math.imul(x + 1, inverse(2 ** 15 - 1)); // ~x + (x << 15)
+}
+
+/** Of an odd number, modulo 2^32. */
+function inverse(odd: number): number {
+  let found = odd;
+  for (let i = 0; i < 5; i++) found = Math.imul(found, 2 - Math.imul(odd, found));
+  return found;
+}
+
 function sentence(work: () => unknown): string {
   try {
     work();
@@ -429,6 +451,12 @@ describe("OTLP profiles", () => {
       const { refused } = read(concat(nested(1, nested(2, nested(2, profile))), nested(2, dictionary)));
       expect(refused).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: the dictionary of the export has more than 2097152 lines: send fewer profiles at once"]);
     });
+
+    it("of attributes whose indexes all collide in V8's hash tables, of which 65,000 would take ten seconds", () => {
+      const attributes = Array.from({ length: 2 ** 17 }, (_, i) => numberOfHash(i << 15)).filter((number) => number >= 0);
+      const bytes = otlpExport({ ...TABLES, mappings: [{ filename: "" }, { filename: "shop", attributes }], resources: [{ profiles: [profileOf([{ stack: 1, values: [1], timestamps: [TIME_NS] }])] }] }, "1.9");
+      expect(sentence(() => read(bytes))).contain("does not tell which version");
+    }).timeout(5_000);
 
     it("of a list with more numbers than memory is made for, however small they are", () => {
       const dictionary = concat(nested(5, Uint8Array.of()), nested(7, Uint8Array.of()), nested(7, Uint8Array.of(0x0a, 1, 1)));
