@@ -42,6 +42,17 @@ describe("byte writer", () => {
     );
   });
 
+  it("that was cleared writes as a new one does, whatever it held and however it grew", () => {
+    for (const options of [{}, { chunkBytes: 16 }]) {
+      const [used, fresh] = [new ByteWriter(4, options), new ByteWriter(4, options)];
+      used.text("x".repeat(1000)).clear();
+      for (const writer of [used, fresh]) writer.uvarint(300).text("main").f64(1.5);
+      expect(used.length).to.equal(fresh.length);
+      expect(used.finish()).to.deep.equal(fresh.finish());
+      expect(used.clear().finish().length).to.equal(0);
+    }
+  });
+
   it("writes any text as UTF-8, short or long", () => {
     const text = fc.oneof(fc.string(), fc.string({ unit: "binary", maxLength: 200 }), fc.string({ unit: "grapheme" }));
     fc.assert(

@@ -45,6 +45,14 @@ export class ByteWriter {
     this.#chunkBytes = chunkBytes;
   }
 
+  /** Begins anew in the same buffer. What `finish` returned before is overwritten by what is written next. */
+  clear(): this {
+    this.#full = [];
+    this.#fullBytes = 0;
+    this.#length = 0;
+    return this;
+  }
+
   get length(): number {
     return this.#fullBytes + this.#length;
   }

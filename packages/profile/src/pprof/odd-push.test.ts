@@ -16,4 +16,8 @@ describe("odd pushes", () => {
     expect(outcomes.get("accepted"), JSON.stringify([...outcomes])).greaterThan(150);
     expect(outcomes.get("malformed_profile")).greaterThan(30);
   });
+
+  it("can be made of a seed that draws labels without anything, which the encoder measures wrongly", () => {
+    expect(oddPush(717_062_713).bytes.length).greaterThan(0);
+  });
 });

@@ -30,6 +30,9 @@ export class PprofWriter {
   readonly #locations = new ByteWriter(1 << 10);
   readonly #functionBytes = new ByteWriter(1 << 10);
   #stringBytes = 0;
+  /** A message and one inside of it, which are copied when they are whole: a text of a few megabytes has 300,000 frames, and writers of their own would be most of its cost. */
+  readonly #message = new ByteWriter(1 << 10);
+  readonly #inner = new ByteWriter(1 << 10);
 
   constructor(head: PprofHead) {
     this.#head = head;
@@ -44,7 +47,7 @@ export class PprofWriter {
     if (called === undefined) {
       called = this.#functions.size + 1;
       this.#functions.set(functionKey, called);
-      const message = new ByteWriter(32);
+      const message = this.#message.clear();
       putInt(message, 1, called);
       putInt(message, 2, this.#string(name));
       if (this.#head.isOfText === true) putInt(message, 3, this.#string(name));
@@ -53,10 +56,10 @@ export class PprofWriter {
     }
     frame = this.#frames.size + 1;
     this.#frames.set(frameKey, frame);
-    const lineMessage = new ByteWriter(16);
+    const lineMessage = this.#inner.clear();
     putInt(lineMessage, 1, called);
     putInt(lineMessage, 2, line);
-    const message = new ByteWriter(32);
+    const message = this.#message.clear();
     putInt(message, 1, frame);
     if (this.#head.isOfText === true) putInt(message, 2, TEXT_MAPPING);
     message.u8(0x22).prefixed(lineMessage.finish());
@@ -66,15 +69,15 @@ export class PprofWriter {
 
   /** `frames` leaf first; one value per sample type. */
   sample(frames: readonly Frame[], values: readonly (number | bigint)[], labels: readonly Label[] = []): void {
-    const message = new ByteWriter(64);
-    const ids = new ByteWriter(frames.length * 3 + 1);
+    const message = this.#message.clear();
+    const ids = this.#inner.clear();
     for (const frame of frames) ids.uvarint(frame);
     message.u8(0x0a).prefixed(ids.finish());
-    const numbers = new ByteWriter(values.length * 10 + 1);
+    const numbers = this.#inner.clear();
     for (const value of values) numbers.uvarint64(BigInt.asUintN(64, BigInt(value)));
     message.u8(0x12).prefixed(numbers.finish());
     for (const { name, value } of labels) {
-      const label = new ByteWriter(16);
+      const label = this.#inner.clear();
       putInt(label, 1, this.#string(name));
       putInt(label, 2, this.#string(value));
       message.u8(0x1a).prefixed(label.finish());

@@ -67,10 +67,12 @@ function oddPprof(draw: Draw): Uint8Array {
     const from = below(12);
     return Array.from({ length: depth }, (_, i) => id(1 + (isDeep ? (from + i) % locationCount : below(locationCount + (happens(0.02) ? 3 : 0))))).reverse();
   };
-  const label = (): PprofLabel =>
-    happens(0.1)
-      ? new PprofLabel({ key: s("bytes"), num: below(100) })
-      : new PprofLabel({ key: s(pick(["env", "env", "span_id", "trace_id", "", "__type__", "pod"])), str: s(pick(["", "x", "y", "00000000000000a1", "ünï"])) });
+  const label = (): PprofLabel => {
+    if (happens(0.1)) return new PprofLabel({ key: s("bytes"), num: below(100) });
+    const [key, text] = [pick(["env", "env", "span_id", "trace_id", "", "__type__", "pod"]), pick(["", "x", "y", "00000000000000a1", "ünï"])];
+    // pprof-format counts a label without anything as no bytes, and writes two.
+    return new PprofLabel({ key: s(key), str: s(key === "" && text === "" ? "x" : text) });
+  };
   const value = (): number => (happens(0.1) ? 0 : happens(0.03) ? -1 - below(9) : below(pick([5, 1000, 2 ** 40])));
   const profile = new Profile({
     sampleType: types.map((type) => new ValueType({ type: s(type), unit: s("count") })),
