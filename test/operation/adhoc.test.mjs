@@ -127,11 +127,13 @@ describe("operation: ad hoc profiles", function () {
         await new Promise((resolve) => setImmediate(resolve));
       }
     })();
-    const outcomes = await Promise.all([...Array.from({ length: 6 }, () => bombs.map(send)).flat(), upload("main;work 3\n", "good")]);
+    const rounds = (count) => Array.from({ length: count }, () => bombs.map(send)).flat();
+    // The good one is the thirteenth: of one tenant's 37 at once the queue takes 34, and the last three may be refused.
+    const [good, ...outcomes] = await Promise.all([...rounds(2), upload("main;work 3\n", "good"), ...rounds(4)]).then((all) => [all[2 * bombs.length], ...all.toSpliced(2 * bombs.length, 1)]);
     isOver = true;
     await watch;
-    expect(outcomes.at(-1).status, JSON.stringify(outcomes.at(-1))).to.equal(200);
-    for (const { status, retryAfter, text } of outcomes.slice(0, -1)) {
+    expect(good.status, JSON.stringify(good)).to.equal(200);
+    for (const { status, retryAfter, text } of outcomes) {
       expect([200, 400, 413, 429, 503], text.slice(0, 200)).to.include(status);
       if (status === 503) expect(Number(retryAfter)).to.be.at.least(1);
     }
