@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { expect } from "chai";
 import type { Handler } from "../ports/http.ts";
+import { CONTINUATION, frame, HEADERS, PREFACE, SETTINGS } from "../testing/http2-frames.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
 import { WatchedHandler } from "../testing/watched-handler.ts";
@@ -14,19 +15,6 @@ const WATCH = "/grpc.health.v1.Health/Watch";
 const EMPTY_MESSAGE = Buffer.from([0, 0, 0, 0, 0]);
 /** The question which services there are. */
 const LIST_SERVICES = Buffer.from([0, 0, 0, 0, 3, 0x3a, 1, 0x2a]);
-
-const HEADERS = 1;
-const SETTINGS = 4;
-const CONTINUATION = 9;
-
-function frame(type: number, flags: number, stream: number, payload: Uint8Array = new Uint8Array(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
 
 describe("HTTP/2 under attack", () => {
   let api: OpenApi;
@@ -59,7 +47,7 @@ describe("HTTP/2 under attack", () => {
     socket.on("error", () => {});
     sockets.push(socket);
     const first = new Promise((resolve) => socket.once("data", resolve));
-    socket.write(Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(SETTINGS, 0, 0), ...bytes]));
+    socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0), ...bytes]));
     await first;
     return socket;
   };

@@ -3,27 +3,10 @@ import { constants } from "node:http2";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { expect } from "chai";
+import { DATA, END_HEADERS, END_STREAM, frame, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS } from "../testing/http2-frames.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi } from "../testing/open-api.ts";
 import { WatchedHandler } from "../testing/watched-handler.ts";
-
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const DATA = 0;
-const HEADERS = 1;
-const RST_STREAM = 3;
-const SETTINGS = 4;
-const GOAWAY = 7;
-const END_STREAM = 1;
-const END_HEADERS = 4;
-
-function frame(type: number, flags: number, stream: number, payload: Uint8Array = new Uint8Array(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
 
 /** Literals without an index. */
 function fields(headers: readonly (readonly [name: string, value: string])[]): Buffer {

@@ -5,12 +5,11 @@ import type { Socket } from "node:net";
 import { deflateSync, gzipSync } from "node:zlib";
 import { expect } from "chai";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import { CONTINUATION, DATA, END_HEADERS, END_STREAM, frame, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE } from "../testing/http2-frames.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
 import { zstdFrame } from "../testing/zstd-frames.ts";
 import { WatchedHandler } from "../testing/watched-handler.ts";
-
-const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 interface Reply {
   readonly status: number;
@@ -30,27 +29,6 @@ function replyOf(stream: ClientHttp2Stream): Promise<Reply> {
     stream.on("close", () => resolve({ status: Number(headers[":status"] ?? 0), headers, body, rstCode: stream.rstCode ?? 0 }));
   });
 }
-
-/** A frame of HTTP/2, by hand. */
-function frame(type: number, flags: number, stream: number, payload: Uint8Array = new Uint8Array(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-const DATA = 0;
-const HEADERS = 1;
-const PRIORITY = 2;
-const RST_STREAM = 3;
-const SETTINGS = 4;
-const PING = 6;
-const WINDOW_UPDATE = 8;
-const CONTINUATION = 9;
-const END_STREAM = 1;
-const END_HEADERS = 4;
 
 /** POST / http, :path /ingest, :authority x: literals without an index. */
 const POST_INGEST = Buffer.concat([Buffer.from([0x83, 0x86, 0x04, 7]), Buffer.from("/ingest"), Buffer.from([0x01, 1]), Buffer.from("x")]);
@@ -79,7 +57,7 @@ describe("HTTP/2", () => {
     socket.on("error", () => {});
     const closed = new Promise<Buffer>((resolve) => socket.on("close", () => resolve(Buffer.concat(chunks))));
     await new Promise((resolve) => socket.once("connect", resolve));
-    socket.write(Buffer.concat([Buffer.from(PREFACE), frame(SETTINGS, 0, 0)]));
+    socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0)]));
     return { socket, closed };
   };
   afterEach(async () => {
@@ -100,7 +78,7 @@ describe("HTTP/2", () => {
       await open();
       const socket = connect({ port: api.server.port, host: "127.0.0.1", noDelay: true });
       const first = new Promise<Buffer>((resolve) => socket.once("data", resolve));
-      for (const byte of Buffer.concat([Buffer.from(PREFACE), frame(SETTINGS, 0, 0)])) await new Promise((resolve) => socket.write(Buffer.from([byte]), resolve));
+      for (const byte of Buffer.concat([PREFACE, frame(SETTINGS, 0, 0)])) await new Promise((resolve) => socket.write(Buffer.from([byte]), resolve));
       expect((await first).readUInt8(3)).to.equal(SETTINGS);
       socket.destroy();
     });

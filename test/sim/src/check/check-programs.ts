@@ -171,7 +171,11 @@ function checkTicks(found: ByStack, { answers }: Programs, profile: ProgramProfi
 function mayBring(answer: ProgramAnswer, tick: number, answers: readonly ProgramAnswer[]): boolean {
   if (!answer.isWhole || tick < answer.fromTick || tick >= answer.endTick) return false;
   if (answer.profile === "process_cpu") return true;
-  return answers.some(({ address, asker, endTick, id, isWhole, profile, start }) => id < answer.id && isWhole && profile === answer.profile && address === answer.address && start === answer.start && asker === answer.asker && endTick <= tick);
+  return answers.some(({ address, asker, endTick, id, isWhole, profile, start }) => {
+    if (id >= answer.id || !isWhole || profile !== answer.profile || address !== answer.address || asker !== answer.asker) return false;
+    // An answer from before a new start of the program is compared with where it counted nothing: then no value fell, and all ticks of the new start are later.
+    return start === answer.start ? endTick <= tick : endTick === 0;
+  });
 }
 
 function checkAnswers(found: ByStack, { answers }: Programs, profile: ProgramProfile): void {
