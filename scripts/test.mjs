@@ -55,8 +55,8 @@ async function runComputing() {
 }
 
 // Tests of whole processes mostly wait, so those that compute run at the same time. Tests that measure time run alone afterwards.
-const sideBySide = await Promise.all([runComputing(), runMocha(["test/{bucket,chaos,compat,durability,golden,operation,scripts}/*.test.mjs"])]);
-const results = [...sideBySide.flat(), await runMocha(["test/{browser,limits}/**/*.test.mjs"])];
+const [computing, processes] = await Promise.all([runComputing(), runMocha(["test/{bucket,chaos,compat,durability,golden,operation,scripts}/*.test.mjs"])]);
+const results = [...computing, processes, await runMocha(["test/{browser,limits}/**/*.test.mjs"])];
 const [passed, failedCount, skipped] = [0, 1, 2].map((at) => results.reduce((sum, counts) => sum + (counts?.[at] ?? (at === 1 ? 1 : 0)), 0));
 if (results.includes(undefined)) console.log("a part of the tests ended without its closing line");
 console.log(`\n${passed} passed, ${failedCount} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
