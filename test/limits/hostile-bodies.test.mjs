@@ -78,17 +78,22 @@ describe("hostile bodies at a real node", function () {
     await storm([...kinds, queryBomb]);
   });
 
-  it("so do bombs in zstd and deflate", async function () {
+  it("so do bombs in zstd", async function () {
     if (process.platform !== "linux") this.skip(); // it reads /proc
     const zstd = { "content-type": "application/proto", "content-encoding": "zstd" };
-    const deflate = { "content-type": "application/proto", "content-encoding": "deflate" };
     await init();
     await storm([
       { name: "zstd: 250 MB of nothing", headers: zstd, body: silentZstd(2000), count: 20, statuses: [413, 503] },
       { name: "zstd: a profile of 10 MB of zeros", headers: zstd, body: compress(pushOf(Buffer.alloc(10e6))), count: 20, statuses: [400, 503] },
       { name: "zstd: a profile of 20 MB of zeros", headers: zstd, body: compress(pushOf(Buffer.alloc(20e6))), count: 20, statuses: [413] },
-      { name: "deflate: 250 MB of nothing", headers: deflate, body: deflateSync(Buffer.alloc(250e6)), count: 20, statuses: [413, 503] }, // counting waits for memory too
     ]);
+  });
+
+  it("so do bombs in deflate", async function () {
+    if (process.platform !== "linux") this.skip(); // it reads /proc
+    const deflate = { "content-type": "application/proto", "content-encoding": "deflate" };
+    // 503: counting waits for memory too.
+    await storm([{ name: "deflate: 250 MB of nothing", headers: deflate, body: deflateSync(Buffer.alloc(250e6)), count: 20, statuses: [413, 503] }]);
   });
 
   it("so do OTLP exports whose dictionary has 8 million strings", async function () {
