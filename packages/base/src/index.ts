@@ -7,6 +7,8 @@ export { fasterClock, systemClock } from "./clock.ts";
 export type { Clock, Timer } from "./clock.ts";
 export { CodedError, CorruptionError, invalidArgument, messageOf, unavailable } from "./errors.ts";
 export type { CorruptionInit, ErrorKind } from "./errors.ts";
+export { garbageCollector } from "./garbage-collector.ts";
+export type { GarbageCollector } from "./garbage-collector.ts";
 export { GzipTooLarge, gunzipWithin } from "./gunzip.ts";
 export { claimedInflatedBytes, isGzip } from "./gzip.ts";
 export { checkJsonBounds, tooDeep, tooManyValues } from "./json-bounds.ts";

@@ -5,9 +5,9 @@
 import { promisify } from "node:util";
 import { createGunzip, createInflate, createInflateRaw, gunzip, gzip } from "node:zlib";
 import type { Gunzip, Inflate, InflateRaw, InputType, ZlibOptions } from "node:zlib";
-import { isGzip } from "@pyromesh/base";
+import { garbageCollector, isGzip } from "@pyromesh/base";
+import type { GarbageCollector } from "@pyromesh/base";
 import { ZstdTorn } from "./zstd.ts";
-import { youngCollector } from "./young-garbage.ts";
 import { ZstdThread } from "./zstd-thread.ts";
 
 export interface Compression {
@@ -34,7 +34,7 @@ export interface Compression {
 /** Nothing runs until it is asked for: the thread for zstd starts with the first such body. */
 export function threadPoolCompression(): Compression {
   const zstd = new ZstdThread();
-  let collect: (() => void) | undefined;
+  let collect: GarbageCollector | undefined;
   return {
     gzip: (bytes, { level, sizeBytesMax } = {}) => gzipAsync(bytes, { ...(level !== undefined && { level }), ...(sizeBytesMax !== undefined && { maxOutputLength: sizeBytesMax }) }),
     gunzip: gunzipInto,
@@ -42,7 +42,10 @@ export function threadPoolCompression(): Compression {
     inflateInPieces: (bytes, pieceBytes, onPiece) =>
       inPieces(isZlib(bytes) ? createInflate({ chunkSize: pieceBytes }) : createInflateRaw({ chunkSize: pieceBytes }), bytes, onPiece),
     unzstd: (bytes, sizeBytesMax) => zstd.unzstd(bytes, sizeBytesMax),
-    freeGarbage: () => (collect ??= youngCollector())(),
+    freeGarbage() {
+      collect ??= garbageCollector();
+      collect({ type: "minor" }); // pieces and results are young
+    },
   };
 }
 

@@ -1,7 +1,5 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
-import { CodedError, encodeUtf8, invalidArgument, Metrics, parseTenantId, unavailable } from "@pyromesh/base";
+import { CodedError, encodeUtf8, garbageCollector, invalidArgument, Metrics, parseTenantId, unavailable } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
@@ -286,8 +284,7 @@ describe("push", () => {
   });
 
   it("the body of a large push is let go of once it is answered", async () => {
-    setFlagsFromString("--expose-gc");
-    const collect = runInNewContext("gc") as () => void; // the flag set above puts gc into every new context
+    const collect = garbageCollector();
     const { push, sink } = rig();
     let held: WeakRef<ArrayBufferLike> | undefined;
     sink.refuse = ({ pprof }) => {

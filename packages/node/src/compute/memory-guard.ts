@@ -8,9 +8,8 @@
  * A heap also holds the rows that are not in a segment yet, and opened datasets. Only what a query adds to them counts against it: it is
  * ended at half of what they leave, so that its largest table can still double, with the old and the new one side by side.
  */
-import { getHeapStatistics, setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { CodedError, unavailable } from "@pyromesh/base";
+import { getHeapStatistics } from "node:v8";
+import { CodedError, garbageCollector, unavailable } from "@pyromesh/base";
 
 export interface HeapUse {
   readonly usedBytes: number;
@@ -116,8 +115,7 @@ export class MemoryGuard {
 
 /** The heap of the thread that calls. */
 export function threadHeap(): GuardedHeap {
-  setFlagsFromString("--expose-gc");
-  const collectOnce = runInNewContext("gc") as () => void; // the flag just set defines it in every new context
+  const collectOnce = garbageCollector();
   return {
     use: () => {
       const { used_heap_size, heap_size_limit, external_memory } = getHeapStatistics();
