@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
-import { CodedError } from "@pyromesh/base";
+import { CodedError, garbageCollector } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import type { IncomingRequest } from "../ports/http-stream.ts";
@@ -78,6 +78,30 @@ describe("a body without a length", () => {
       body.release();
     }
     expect(memory.budget.bytes).to.equal(0);
+  });
+
+  it("keeps no blocks once they are joined, nor when it is refused: its request may run for long", async () => {
+    const collect = garbageCollector();
+    const heldBytes = (): number => {
+      for (let n = 0; n < 3; n++) collect(); // memory outside of the heap leaves the count only at the next collection
+      return process.memoryUsage().arrayBuffers;
+    };
+    const { of } = world({ bytesMax: 64 * 2 ** 20 });
+    const text = "x".repeat(2 ** 16);
+    for (const isRefused of [false, true]) {
+      const request = new SentRequest();
+      const body = of(request);
+      const whole = body.read(32 * 2 ** 20).catch(() => undefined);
+      const beforeBytes = heldBytes();
+      for (let n = 0; n < 384; n++) request.send(text);
+      if (isRefused) body.onTimeout();
+      else request.emit("end");
+      const sizeBytes = (await whole)?.length ?? 0;
+      expect(sizeBytes).to.equal(isRefused ? 0 : 384 * 2 ** 16);
+      expect(heldBytes() - beforeBytes).to.be.at.most(sizeBytes + 6 * 2 ** 20); // the pool has 4 MiB
+      expect(request.listenerCount("data"), "the request goes on").to.equal(1);
+      body.release();
+    }
   });
 });
 

@@ -250,8 +250,11 @@ export class RequestBody implements Waiting {
     this.#resolve(this.#pool);
   }
 
+  /** What was collected goes too: the request, which may run for long, would keep the blocks that were joined, and no budget counts those any more. */
   #finish(): void {
     this.#isReading = false;
+    this.#into = undefined;
+    this.#early = undefined;
     this.#timeouts.delete(this);
   }
 
