@@ -5,7 +5,7 @@
 import { promisify } from "node:util";
 import { createGunzip, createInflate, createInflateRaw, gunzip, gzip } from "node:zlib";
 import type { Gunzip, Inflate, InflateRaw, InputType, ZlibOptions } from "node:zlib";
-import { garbageCollector, isGzip } from "@pyromesh/base";
+import { garbageCollector } from "@pyromesh/base";
 import type { GarbageCollector } from "@pyromesh/base";
 import { ZstdTorn } from "./zstd.ts";
 import { ZstdThread } from "./zstd-thread.ts";
@@ -39,8 +39,11 @@ export function threadPoolCompression(): Compression {
     gzip: (bytes, { level, sizeBytesMax } = {}) => gzipAsync(bytes, { ...(level !== undefined && { level }), ...(sizeBytesMax !== undefined && { maxOutputLength: sizeBytesMax }) }),
     gunzip: gunzipInto,
     gunzipInPieces: (bytes, pieceBytes, onPiece) => inPieces(createGunzip({ chunkSize: pieceBytes }), bytes, onPiece),
-    inflateInPieces: (bytes, pieceBytes, onPiece) =>
-      inPieces(isZlib(bytes) ? createInflate({ chunkSize: pieceBytes }) : createInflateRaw({ chunkSize: pieceBytes }), bytes, onPiece),
+    async inflateInPieces(bytes, pieceBytes, onPiece) {
+      const stream = isZlib(bytes) ? createInflate({ chunkSize: pieceBytes }) : createInflateRaw({ chunkSize: pieceBytes });
+      await inPieces(stream, bytes, onPiece);
+      if (stream.bytesWritten < bytes.length) throw new DeflateTrailing(bytes.length - stream.bytesWritten);
+    },
     unzstd: (bytes, sizeBytesMax) => zstd.unzstd(bytes, sizeBytesMax),
     freeGarbage() {
       collect ??= garbageCollector();
@@ -60,7 +63,7 @@ export function isZlib(bytes: Uint8Array): boolean {
   return (method & 0x0f) === 8 && method >> 4 <= 7 && (method * 256 + flags) % 31 === 0;
 }
 
-/** Of a deflate stream that ends before the bytes do: zlib leaves those unread. */
+/** Of a deflate stream that ends before the bytes do: zlib leaves those unread. After a gzip it refuses them itself, but for zeros, with which some tools pad a file. */
 export class DeflateTrailing extends Error {
   constructor(sizeBytes: number) {
     super(`${sizeBytes} bytes follow its end`);
@@ -88,12 +91,7 @@ function inPieces(stream: Gunzip | Inflate | InflateRaw, bytes: Uint8Array, onPi
         reject(thrown as Error);
       }
     });
-    stream.on("end", () => {
-      // zlib leaves what follows a deflate stream unread. After a gzip it is an error of zlib, but for zeros, with which some tools pad a file. No deflate stream begins
-      // as a gzip does.
-      if (stream.bytesWritten < bytes.length && !isGzip(bytes)) reject(new DeflateTrailing(bytes.length - stream.bytesWritten));
-      else resolve();
-    });
+    stream.on("end", resolve);
     stream.on("error", reject);
     stream.end(bytes);
   });
