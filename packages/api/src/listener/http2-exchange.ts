@@ -202,13 +202,16 @@ export class Http2Response implements OutgoingResponse {
   /** Node.js drops the trailers of a stream that is closed in the same turn of the event loop. */
   #sendTrailers(): void {
     this.#stream.sendTrailers({ ...this.#trailers });
-    void this.#clock.nextTurn().then(() => this.#leaveRest());
+    if (!this.#isRequestWhole) void this.#clock.nextTurn().then(() => this.#leaveRest());
   }
 
   /** The client need not send the rest of its request (RFC 9113, 8.1). Node.js waits for the end of the reply first. */
   #leaveRest(): void {
-    const stream = this.#stream;
-    if (!stream.endAfterHeaders && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    if (!this.#isRequestWhole) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+  }
+
+  get #isRequestWhole(): boolean {
+    return this.#stream.endAfterHeaders || this.#stream.readableEnded;
   }
 }
 
