@@ -1,8 +1,9 @@
 /**
  * Calls of several messages over gRPC. Requests and replies are streams of frames (rpc/message-frame.ts); the status is in the trailers.
  *
- * What must stay true: a call ends with its client, its deadline and the stop of the node, whether its client reads or not. What a call holds is bounded: MESSAGE_BYTES_MAX
- * of a message that arrives, WAITING_BYTES_MAX of messages that nobody has received yet, and the one message that is being sent.
+ * What must stay true: a call ends with its client, its deadline and the stop of the node, whether its client reads or not. What a call holds
+ * is bounded: MESSAGE_BYTES_MAX of a message that arrives, WAITING_BYTES_MAX of messages that nobody has received yet, and the one message
+ * that is being sent.
  */
 import { CodedError, invalidArgument, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
@@ -147,9 +148,9 @@ class GrpcStream implements StreamCall {
       for (let frame = this.#arriving.next(); frame !== undefined; frame = this.#arriving.next()) {
         this.#messages.push(frame);
         this.#waitingBytes += heldBytes(frame);
-        if (this.#waitingBytes > WAITING_BYTES_MAX) throw tooLarge();
+        if (this.#waitingBytes > WAITING_BYTES_MAX) throw tooLarge(`more than ${WAITING_BYTES_MAX} bytes of messages wait here, where each counts ${MESSAGE_COST_BYTES} bytes more than it has: send less at once`);
       }
-      if (this.#arriving.sizeBytes > FRAME_HEADER_BYTES + MESSAGE_BYTES_MAX) throw tooLarge();
+      if (this.#arriving.sizeBytes > FRAME_HEADER_BYTES + MESSAGE_BYTES_MAX) throw tooLarge(`a message has more than ${MESSAGE_BYTES_MAX} bytes: send less at once`);
     } catch (refusal) {
       return this.end(refusal);
     }
@@ -184,6 +185,6 @@ function stopping(): CodedError {
   return unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
 }
 
-function tooLarge(): CodedError {
-  return invalidArgument("BODY_TOO_LARGE", `the messages that wait are larger than ${MESSAGE_BYTES_MAX} bytes, of which each counts ${MESSAGE_COST_BYTES} more: send less at once`);
+function tooLarge(message: string): CodedError {
+  return invalidArgument("BODY_TOO_LARGE", message);
 }

@@ -103,7 +103,7 @@ describe("HTTP/2 under attack", () => {
       expect(stream.closed).to.equal(false);
     });
 
-    it("that broke the protocol is given back: Node.js stops to read of it, and does not notice that it was closed", async () => {
+    it("that broke the protocol is given back: Node.js stops reading from it, and does not notice that it was closed", async () => {
       await open({ limits: { keepAliveTimeoutMs: 5000, connectionCountMax: 1 } });
       const field = Buffer.concat([Buffer.from([0, 1, 0x61, 127, 0x81, 0x7c]), Buffer.alloc(16_000, "v")]);
       const socket = await silent(frame(HEADERS, 0, 1, Buffer.from([0x82, 0x86, 0x84])), ...Array.from({ length: 4 }, () => frame(CONTINUATION, 0, 1, field)), frame(SETTINGS, 1, 0));
@@ -152,7 +152,14 @@ describe("HTTP/2 under attack", () => {
       await open();
       const stream = request(client(), { ":path": WATCH, "content-type": "application/grpc" }, Buffer.concat(Array.from({ length: 300 }, () => EMPTY_MESSAGE)));
       const { "grpc-status": status, "grpc-message": message } = await new Promise<IncomingHttpHeaders>((resolve) => stream.once("trailers", resolve).resume());
-      expect([status, message]).to.deep.equal(["3", "the messages that wait are larger than 65536 bytes, of which each counts 256 more: send less at once"]);
+      expect([status, message]).to.deep.equal(["3", "more than 65792 bytes of messages wait here, where each counts 256 bytes more than it has: send less at once"]);
+    });
+
+    it("ends where one is larger than a message may be, as soon as it is", async () => {
+      await open();
+      const stream = request(client(), { ":path": WATCH, "content-type": "application/grpc" }, Buffer.concat([Buffer.from([0, 0, 1, 17, 112]), Buffer.alloc(65_537)])); // of 70,000 bytes
+      const { "grpc-status": status, "grpc-message": message } = await new Promise<IncomingHttpHeaders>((resolve) => stream.once("trailers", resolve).resume());
+      expect([status, message]).to.deep.equal(["3", "a message has more than 65536 bytes: send less at once"]);
     });
 
     it("goes on where each is received", async () => {

@@ -55,7 +55,7 @@ export class Http2Sessions {
   readonly #options: Http2SessionsOptions;
   readonly #hooks: Http2SessionsHooks;
   readonly #clock: Clock;
-  /** Bounded by the listener's limit of connections. */
+  /** Also those whose session has ended, as long as their socket is open: they count towards `sessionCountMax`. */
   readonly #open = new Set<OpenSession>();
   #timer: Timer | undefined;
 
@@ -147,7 +147,7 @@ export class Http2Sessions {
 
   /**
    * A client that has gone without a word leaves its calls with streams open for good. So does one that reads nothing: what is sent to it
-   * waits in front of the ping. Node.js itself stops to read of a connection that broke the protocol, and forgets to close it.
+   * waits in front of the ping. Node.js itself stops reading from a connection that broke the protocol, and forgets to close it.
    */
   #checkAlive(open: OpenSession, nowMs: number): void {
     if (open.askedMs !== undefined) {
