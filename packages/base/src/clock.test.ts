@@ -1,5 +1,7 @@
 import { expect } from "chai";
 import { systemClock } from "./clock.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
+import { SuspendableClock } from "./testing/suspendable-clock.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -38,5 +40,20 @@ describe("system clock", () => {
     expect([runCount, delaysMs.length]).to.deep.equal([1, 3]);
     expect(timersOf(() => systemClock.after(20, () => void runCount++))).to.deep.equal([20]);
     expect(runCount).to.equal(2);
+  });
+});
+
+describe("a sleep", () => {
+  it("ends at its time, or with the reason of its signal, and leaves no timer behind", async () => {
+    const time = new ManualClock();
+    for (const clock of [time, new SuspendableClock(time)]) {
+      const controller = new AbortController();
+      const reasonOf = (sleep: Promise<void>): Promise<unknown> => sleep.then(() => "none", (reason: unknown) => reason);
+      const [whole, cut] = [reasonOf(clock.sleep(10)), reasonOf(clock.sleep(10, controller.signal))];
+      controller.abort("enough");
+      expect([await cut, time.timerCount]).to.deep.equal(["enough", 1]);
+      time.advance(10);
+      expect([await whole, await reasonOf(clock.sleep(10, controller.signal)), time.timerCount]).to.deep.equal(["none", "enough", 0]);
+    }
   });
 });

@@ -30,22 +30,24 @@ export const systemClock: Clock = {
     return startTimer(delayMs, run, { keepsProcess: false });
   },
   nextTurn: () => new Promise((resolve) => void setImmediate(resolve)),
-  sleep(delayMs, signal) {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason);
-      const onAbort = (): void => {
-        timer.cancel();
-        reject(signal?.reason);
-      };
-      const onTime = (): void => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      };
-      const timer = startTimer(delayMs, onTime, { keepsProcess: true });
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
-  },
+  sleep: (delayMs, signal) => sleepBy((ms, run) => startTimer(ms, run, { keepsProcess: true }), delayMs, signal),
 };
+
+/** `sleep` of a clock whose `after` this is. */
+export function sleepBy(after: Clock["after"], delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(signal.reason as Error); // abort() accepts anything as a reason
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(signal?.reason as Error);
+    };
+    const timer = after(delayMs, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
 
 /** The longest wait of a timer of Node.js, some 25 days. With a longer one it would fire after a millisecond. */
 const TIMER_MS_MAX = 2 ** 31 - 1;

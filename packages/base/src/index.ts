@@ -3,7 +3,7 @@ export type { AtomicFile } from "./atomic-file.ts";
 export { assert, unreachable } from "./assert.ts";
 export { ByteReader, ByteWriter, compareBytes, decodeUtf8, encodeUtf8, toHex, WORD_BYTES, wordSkew } from "./bytes.ts";
 export { crc32 } from "./checksum.ts";
-export { fasterClock, systemClock } from "./clock.ts";
+export { fasterClock, sleepBy, systemClock } from "./clock.ts";
 export type { Clock, Timer } from "./clock.ts";
 export { CodedError, CorruptionError, invalidArgument, messageOf, unavailable } from "./errors.ts";
 export type { CorruptionInit, ErrorKind } from "./errors.ts";

@@ -1,4 +1,5 @@
 /** A clock that moves only when a test moves it. Timers run in the order of their times. */
+import { sleepBy } from "../clock.ts";
 import type { Clock, Timer } from "../clock.ts";
 
 interface Pending {
@@ -43,18 +44,7 @@ export class ManualClock implements Clock {
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) return reject(signal.reason as Error);
-      const onAbort = (): void => {
-        timer.cancel();
-        reject(signal?.reason as Error);
-      };
-      const timer = this.after(delayMs, () => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+    return sleepBy((ms, run) => this.after(ms, run), delayMs, signal);
   }
 
   get timerCount(): number {

@@ -1,4 +1,5 @@
 /** The clock of a machine that can be suspended: while it is, its clocks stand still, both of them, and nothing on it runs. Time comes from the clock that it is made over. */
+import { sleepBy } from "../clock.ts";
 import type { Clock, Timer } from "../clock.ts";
 
 export class SuspendableClock implements Clock {
@@ -65,17 +66,6 @@ export class SuspendableClock implements Clock {
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) return reject(signal.reason as Error);
-      const onAbort = (): void => {
-        timer.cancel();
-        reject(signal?.reason as Error);
-      };
-      const timer = this.after(delayMs, () => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+    return sleepBy((ms, run) => this.after(ms, run), delayMs, signal);
   }
 }

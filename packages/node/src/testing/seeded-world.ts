@@ -2,7 +2,7 @@
  * A small world for tests of compute: deliveries happen in an order that a seed draws, and time passes only where nothing else is left to do.
  * The same seed gives the same history. (`test/sim` simulates a whole node.)
  */
-import { seededRandom } from "@pyromesh/base";
+import { seededRandom, sleepBy } from "@pyromesh/base";
 import type { Clock, Random, Timer } from "@pyromesh/base";
 import type { InPlaceWorld } from "./in-place-threads.ts";
 
@@ -88,18 +88,7 @@ class WaitingClock implements Clock {
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) return reject(signal.reason as Error);
-      const onAbort = (): void => {
-        timer.cancel();
-        reject(signal?.reason as Error);
-      };
-      const timer = this.after(delayMs, () => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+    return sleepBy((ms, run) => this.after(ms, run), delayMs, signal);
   }
 
   /** False where no timer waits. Of timers of one time the one that was set first runs first. */

@@ -1,4 +1,5 @@
 /** Virtual time as the clock of one run of a node. Its timers are dropped when the run ends. */
+import { sleepBy } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import type { Life, Scheduler } from "./scheduler.ts";
 
@@ -16,24 +17,13 @@ export interface MachineTime {
 export function simClock(scheduler: Scheduler, life: Life, time: MachineTime): Clock {
   const monotonicMs = (): number => scheduler.nowMs - time.suspendedMs;
   const nowMs = (): number => Math.floor(time.epochMs + monotonicMs());
+  const after: Clock["after"] = (delayMs, run) => scheduler.after(delayMs, life, run);
   return {
     nowMs,
     nowNs: () => BigInt(nowMs()) * 1_000_000n,
     monotonicMs,
-    after: (delayMs, run) => scheduler.after(delayMs, life, run),
+    after,
     nextTurn: () => new Promise((resolve) => scheduler.after(TURN_MS, life, resolve)),
-    sleep: (delayMs, signal) =>
-      new Promise((resolve, reject) => {
-        if (signal?.aborted === true) return reject(signal.reason as Error);
-        const onAbort = (): void => {
-          timer.cancel();
-          reject(signal?.reason as Error);
-        };
-        const timer = scheduler.after(delayMs, life, () => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve();
-        });
-        signal?.addEventListener("abort", onAbort, { once: true });
-      }),
+    sleep: (delayMs, signal) => sleepBy(after, delayMs, signal),
   };
 }
