@@ -1,14 +1,9 @@
 /** A client of HTTP/2 that sends its frames one by one, as no library would, and reads nothing but what it must. */
 import { once } from "node:events";
 import net from "node:net";
+import { frame, PREFACE, SETTINGS } from "../../packages/api/dist/testing/http2-frames.js";
 
-export const DATA = 0;
-export const HEADERS = 1;
-const SETTINGS = 4;
-export const END_HEADERS = 4;
 const ACK = 1;
-
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 /** Of the settings. */
 const INITIAL_WINDOW_SIZE = 4;
 
@@ -39,20 +34,4 @@ export class Http2Peer {
   destroy() {
     this.#socket.destroy();
   }
-}
-
-export function frame(type, flags, stream, payload = Buffer.alloc(0)) {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** Literals without an index (RFC 7541, 6.2.2). Names and values have at most 126 characters. */
-export function postFields(path) {
-  const text = (value) => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
-  const headers = { ":method": "POST", ":scheme": "http", ":path": path, ":authority": "127.0.0.1" };
-  return Buffer.concat(Object.entries(headers).flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
 }

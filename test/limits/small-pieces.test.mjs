@@ -3,12 +3,14 @@ import { readFileSync } from "node:fs";
 import net from "node:net";
 import { expect } from "chai";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
-import { DATA, END_HEADERS, frame, HEADERS, Http2Peer, postFields } from "../harness/http2-peer.mjs";
+import { Http2Peer } from "../harness/http2-peer.mjs";
+import { DATA, END_HEADERS, frame, HEADERS, literalFields } from "../../packages/api/dist/testing/http2-frames.js";
 
 const MB = 2 ** 20;
 /** The promise: RSS grows by at most 250 MB over the idle node. */
 const GROWTH_MB_MAX = 250;
 const PUSH = "/push.v1.PusherService/Push";
+const POST_NOPE = literalFields([[":method", "POST"], [":scheme", "http"], [":path", "/nope"], [":authority", "127.0.0.1"]]);
 
 describe("bodies in pieces of one byte", function () {
   this.timeout(120_000);
@@ -69,7 +71,7 @@ describe("bodies in pieces of one byte", function () {
           sockets.push(peer);
           for (let stream = 1; stream < 128; stream += 2) {
             const frames = Array.from({ length: 3000 }, () => frame(DATA, 0, stream, Buffer.from("x")));
-            await peer.write(frame(HEADERS, END_HEADERS, stream, postFields("/nope")), ...frames);
+            await peer.write(frame(HEADERS, END_HEADERS, stream, POST_NOPE), ...frames);
           }
         }),
       ),

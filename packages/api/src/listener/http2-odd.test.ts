@@ -3,16 +3,10 @@ import { constants } from "node:http2";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { expect } from "chai";
-import { DATA, END_HEADERS, END_STREAM, frame, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS } from "../testing/http2-frames.ts";
+import { DATA, END_HEADERS, END_STREAM, frame, GOAWAY, HEADERS, literalFields, PREFACE, RST_STREAM, SETTINGS } from "../testing/http2-frames.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi } from "../testing/open-api.ts";
 import { WatchedHandler } from "../testing/watched-handler.ts";
-
-/** Literals without an index. */
-function fields(headers: readonly (readonly [name: string, value: string])[]): Buffer {
-  const text = (value: string): Buffer => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
-  return Buffer.concat(headers.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
-}
 
 const POST: readonly (readonly [string, string])[] = [[":method", "POST"], [":scheme", "http"], [":path", "/ingest"], [":authority", "x"]];
 const GET: readonly (readonly [string, string])[] = [[":method", "GET"], [":scheme", "http"], [":path", "/-/healthy"], [":authority", "x"]];
@@ -69,7 +63,7 @@ describe("odd requests", () => {
   const PROTOCOL_ERROR = `reset ${constants.NGHTTP2_PROTOCOL_ERROR}`;
 
   describe("over HTTP/2", () => {
-    const get = (more: readonly (readonly [string, string])[], from = GET): Buffer => frame(HEADERS, END_STREAM | END_HEADERS, 1, fields([...from, ...more]));
+    const get = (more: readonly (readonly [string, string])[], from = GET): Buffer => frame(HEADERS, END_STREAM | END_HEADERS, 1, literalFields([...from, ...more]));
     const without = (name: string): typeof GET => GET.filter(([other]) => other !== name);
 
     it("a well formed one is answered, also with host in place of :authority, and with te: trailers", async () => {
@@ -96,30 +90,30 @@ describe("odd requests", () => {
     }
 
     it("CONNECT is for nothing that is here", async () => {
-      expect(await outcomeOf(frame(HEADERS, END_HEADERS, 1, fields([[":method", "CONNECT"], [":authority", "x"]])))).to.equal("404");
+      expect(await outcomeOf(frame(HEADERS, END_HEADERS, 1, literalFields([[":method", "CONNECT"], [":authority", "x"]])))).to.equal("404");
     });
 
     it("a body that is longer or shorter than its length is reset, and never taken for whole", async () => {
-      const begin = frame(HEADERS, END_HEADERS, 1, fields([...POST, ["content-length", "3"]]));
+      const begin = frame(HEADERS, END_HEADERS, 1, literalFields([...POST, ["content-length", "3"]]));
       expect(await outcomeOf(begin, frame(DATA, END_STREAM, 1, Buffer.from("abcd")))).to.equal(PROTOCOL_ERROR);
       expect(await outcomeOf(begin, frame(DATA, END_STREAM, 1, Buffer.from("ab")))).to.equal(PROTOCOL_ERROR);
       expect(bodies.filter((body) => body !== undefined)).to.deep.equal([]);
     });
 
     it("data behind the end of its stream closes the connection or the stream; the request counts once", async () => {
-      const outcome = await outcomeOf(frame(HEADERS, END_HEADERS, 1, fields(POST)), frame(DATA, END_STREAM, 1, Buffer.from("abc")), frame(DATA, END_STREAM, 1, Buffer.from("def")));
+      const outcome = await outcomeOf(frame(HEADERS, END_HEADERS, 1, literalFields(POST)), frame(DATA, END_STREAM, 1, Buffer.from("abc")), frame(DATA, END_STREAM, 1, Buffer.from("def")));
       expect(outcome).to.not.equal("200");
       expect(bodies.filter((body) => body !== undefined && body !== "abc")).to.deep.equal([]);
     });
 
     it("trailers of a request end it, and say nothing", async () => {
-      expect(await outcomeOf(frame(HEADERS, END_HEADERS, 1, fields(POST)), frame(DATA, 0, 1, Buffer.from("abc")), frame(HEADERS, END_HEADERS | END_STREAM, 1, fields([["x-checksum", "1"]])))).to.equal("200");
+      expect(await outcomeOf(frame(HEADERS, END_HEADERS, 1, literalFields(POST)), frame(DATA, 0, 1, Buffer.from("abc")), frame(HEADERS, END_HEADERS | END_STREAM, 1, literalFields([["x-checksum", "1"]])))).to.equal("200");
       expect(bodies).to.deep.equal(["abc"]);
     });
 
     it("a stream of an even number, and a frame that is too large, close the connection", async () => {
-      expect(await outcomeOf(frame(HEADERS, END_STREAM | END_HEADERS, 2, fields(GET)))).to.equal("closed");
-      expect(await outcomeOf(frame(HEADERS, END_HEADERS, 1, fields(POST)), frame(DATA, 0, 1, Buffer.alloc(20_000)))).to.equal("closed");
+      expect(await outcomeOf(frame(HEADERS, END_STREAM | END_HEADERS, 2, literalFields(GET)))).to.equal("closed");
+      expect(await outcomeOf(frame(HEADERS, END_HEADERS, 1, literalFields(POST)), frame(DATA, 0, 1, Buffer.alloc(20_000)))).to.equal("closed");
     });
   });
 

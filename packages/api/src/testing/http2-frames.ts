@@ -25,3 +25,9 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   head.writeUInt32BE(stream, 5);
   return Buffer.concat([head, payload]);
 }
+
+/** Fields of headers, as literals without an index (RFC 7541, 6.2.2). Names and values have at most 126 bytes. */
+export function literalFields(headers: readonly (readonly [name: string, value: string])[]): Buffer {
+  const text = (value: string): Buffer => Buffer.concat([Buffer.from([Buffer.byteLength(value)]), Buffer.from(value)]);
+  return Buffer.concat(headers.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
+}
