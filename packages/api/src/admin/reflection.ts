@@ -5,17 +5,16 @@
 import type { Route } from "../ports/route.ts";
 import type { StreamCall } from "../ports/stream-call.ts";
 import { decodeBinary, encodeBinary, REQUEST_ITEM_COUNT_MAX } from "../proto/binary.ts";
-import { describeServices } from "../proto/descriptors.ts";
 import type { Descriptors } from "../proto/descriptors.ts";
 import { message, nested, scalar } from "../proto/schema.ts";
 import type { MessageSchema } from "../proto/schema.ts";
-import { SERVICES } from "../proto/services.ts";
 import { streamRpc } from "../rpc/unary-rpc.ts";
 
 export function reflectionRoutes(): readonly Route[] {
-  let descriptors: Descriptors | undefined; // made at the first call: most nodes are never asked
+  let made: Promise<Descriptors> | undefined; // at the first call, as the modules for it are loaded: most nodes are never asked
   const handler = async (call: StreamCall): Promise<void> => {
-    descriptors ??= describeServices();
+    made ??= import("../proto/descriptors.ts").then(({ describeServices }) => describeServices());
+    const descriptors = await made;
     for (let bytes = await call.receive(); bytes !== undefined; bytes = await call.receive()) {
       const request = decodeBinary(REQUEST, bytes, REQUEST_ITEM_COUNT_MAX);
       await call.send(encodeBinary(RESPONSE, { validHost: request.host, originalRequest: request, ...answer(request, descriptors) }));
@@ -34,10 +33,10 @@ interface ReflectionRequest {
   readonly listServices: string | undefined;
 }
 
-function answer(request: ReflectionRequest, { byName, bySymbol }: Descriptors): object {
+function answer(request: ReflectionRequest, { byName, bySymbol, services }: Descriptors): object {
   if (request.listServices !== undefined) {
     // Without this service: tools ask for the files of all that is listed, and there is none of it.
-    return { listServicesResponse: { service: [...SERVICES.keys()].sort().map((name) => ({ name })) } };
+    return { listServicesResponse: { service: services.map((name) => ({ name })) } };
   }
   const asked = request.fileByFilename ?? request.fileContainingSymbol;
   if (asked === undefined) return failed(UNIMPLEMENTED, "there are no extensions here: ask for a file, a symbol, or the list of services");

@@ -14,6 +14,8 @@ export interface DescriptorFile {
 }
 
 export interface Descriptors {
+  /** With their package, in order. */
+  readonly services: readonly string[];
   /** By the file's name: `querier/v1/querier.proto`. */
   readonly byName: ReadonlyMap<string, DescriptorFile>;
   /** By what it declares: services, methods, messages and enums, with their package. */
@@ -110,7 +112,7 @@ export function describeServices(): Descriptors {
     byName.set(file.name, file);
     for (const symbol of [...own.messages.keys(), ...own.enums.keys(), ...own.services, ...own.services.flatMap((service) => SERVICES.get(service)!.map((method) => `${service}.${method.name}`))]) bySymbol.set(symbol, file);
   }
-  return { byName, bySymbol };
+  return { services: [...SERVICES.keys()].sort(), byName, bySymbol };
 }
 
 function encodeFile(packageName: string, { enums, messages, services, uses }: Declarations): Uint8Array {
