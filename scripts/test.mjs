@@ -48,14 +48,15 @@ function runMocha(files, reporterOptions = []) {
 }
 
 const checked = ["--reporter-option", `checksPassed=${checks.length - failed.length}`, "--reporter-option", `checksFailed=${failed.length}`];
-/** Tests that compute, one group after the other: those beside the code, then the simulator. */
+/** One group after the other: tests that compute, which are those beside the code and the simulator, and then some of the tests of whole processes. */
 async function runComputing() {
   const beside = await runMocha(["packages/*/dist/**/*.test.js", "packages/*/dist-test/**/*.test.js", "bench/dist/**/*.test.js"], checked);
-  return [beside, await runMocha(["test/sim/*.test.mjs"])];
+  const simulator = await runMocha(["test/sim/*.test.mjs"]);
+  return [beside, simulator, await runMocha(["test/{bucket,compat,golden}/*.test.mjs"])];
 }
 
-// Tests of whole processes mostly wait, so those that compute run at the same time. Tests that measure time run alone afterwards.
-const [computing, processes] = await Promise.all([runComputing(), runMocha(["test/{bucket,chaos,compat,durability,golden,operation,scripts}/*.test.mjs"])]);
+// Tests of whole processes mostly wait, so those that compute run at the same time; they end sooner, so some of the others follow them. Tests that measure time run alone afterwards.
+const [computing, processes] = await Promise.all([runComputing(), runMocha(["test/{chaos,durability,operation,scripts}/*.test.mjs"])]);
 const results = [...computing, processes, await runMocha(["test/{browser,limits}/**/*.test.mjs"])];
 const [passed, failedCount, skipped] = [0, 1, 2].map((at) => results.reduce((sum, counts) => sum + (counts?.[at] ?? (at === 1 ? 1 : 0)), 0));
 if (results.includes(undefined)) console.log("a part of the tests ended without its closing line");

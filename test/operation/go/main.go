@@ -102,9 +102,9 @@ func start(server string) *pyroscope.Profiler {
 	return pushing
 }
 
-// doWork returns the seconds of CPU that each function burnt, and the bytes that were allocated.
+// doWork returns the seconds of CPU that each function burnt.
 func doWork() map[string]float64 {
-	var half, quarter, allocated float64
+	var half, quarter float64
 	var all sync.WaitGroup
 	rounds := int(*work / (100 * time.Millisecond))
 	all.Go(func() { half = share(rounds, halfShare, burnHalf, newPauses(1)) })
@@ -113,7 +113,6 @@ func doWork() map[string]float64 {
 		pauses := newPauses(3)
 		for range rounds {
 			allocate(100)
-			allocated += 100 * 32768
 			var two sync.WaitGroup
 			two.Go(contend)
 			two.Go(contend)
@@ -128,7 +127,7 @@ func doWork() map[string]float64 {
 		}
 	})
 	all.Wait()
-	return map[string]float64{"burnHalf": half, "burnQuarter": quarter, "allocated": allocated}
+	return map[string]float64{"burnHalf": half, "burnQuarter": quarter}
 }
 
 // share burns a share of 100 ms in each round, on a thread of its own, and returns how many seconds it burnt.

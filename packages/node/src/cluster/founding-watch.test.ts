@@ -1,5 +1,5 @@
 import { ManualClock } from "@pyromesh/base/testing";
-import { silentLogger } from "@pyromesh/base";
+import { messageOf, silentLogger } from "@pyromesh/base";
 import { expect } from "chai";
 import type { FoundingFacts } from "./founding.ts";
 import { settle } from "../testing/settle.ts";
@@ -33,6 +33,17 @@ describe("FoundingWatch", () => {
     expect([joined.reads(), joined.founded()]).deep.equal([1, 0]);
   });
 
+  it("what goes wrong while it founds is not taken for a bucket that did not answer", async () => {
+    const onFound = (): never => {
+      throw new Error("bug");
+    };
+    const rig = makeRig([FIRST], { onFound });
+    expect(await rig.watch.look().then(() => "", messageOf)).equal("bug");
+    rig.clock.advance(60_000);
+    await settle();
+    expect(rig.reads()).equal(1);
+  });
+
   it("shares one look between callers, and ends with the node", async () => {
     const rig = makeRig([new Error("500"), FIRST]);
     await Promise.all([rig.watch.look(), rig.watch.look()]);
@@ -45,7 +56,7 @@ describe("FoundingWatch", () => {
   });
 });
 
-function makeRig(answers: readonly (Error | FoundingFacts)[]) {
+function makeRig(answers: readonly (Error | FoundingFacts)[], { onFound = () => {} }: { readonly onFound?: () => void } = {}) {
   const clock = new ManualClock();
   const stopped = new AbortController();
   let reads = 0;
@@ -64,6 +75,7 @@ function makeRig(answers: readonly (Error | FoundingFacts)[]) {
       found: () => {
         founded++;
         hasJoined = true;
+        onFound();
       },
     },
     stopped.signal,

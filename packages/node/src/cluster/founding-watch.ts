@@ -32,7 +32,7 @@ export class FoundingWatch {
     stopped.addEventListener("abort", () => this.#retry?.cancel(), { once: true });
   }
 
-  /** Never rejects. Callers at the same time share one look, so there is at most one request to the bucket and one timer. */
+  /** Rejects with what `found` throws, and with nothing else. Callers at the same time share one look, so there is at most one request to the bucket and one timer. */
   look(): Promise<void> {
     return (this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
@@ -43,14 +43,16 @@ export class FoundingWatch {
     const { clock, logger, mayFound, readFacts, found } = this.#modules;
     this.#retry?.cancel();
     if (this.#stopped.aborted || !mayFound()) return;
+    let facts: FoundingFacts;
     try {
-      const isFirst = isFirstMember(await readFacts(this.#stopped));
-      // It may have joined another's cluster meanwhile.
-      if (isFirst && mayFound()) found();
+      facts = await readFacts(this.#stopped);
     } catch (error) {
       if (this.#stopped.aborted) return;
       logger.debug("whether this node is the first of its cluster is not known yet: the bucket did not answer", { reason: messageOf(error), retryMs: RETRY_MS });
       this.#retry = clock.after(RETRY_MS, () => void this.look());
+      return;
     }
+    // It may have stopped meanwhile, or joined another's cluster.
+    if (!this.#stopped.aborted && isFirstMember(facts) && mayFound()) found();
   }
 }

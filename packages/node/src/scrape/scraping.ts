@@ -50,7 +50,7 @@ export class Scraping implements ScrapeAdmin {
   }
 
   targets(): ScrapedTargets {
-    const { dropped = [], droppedCounts = {} } = this.#loop?.dropped ?? {};
+    const { dropped, droppedCounts } = this.#modules.source;
     return { active: this.#loop?.targets().map(shown) ?? [], dropped, droppedCounts };
   }
 }

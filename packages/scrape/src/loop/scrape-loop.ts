@@ -81,10 +81,6 @@ export class ScrapeLoop {
     return source.targets.map((target) => ({ target, owner: holds.ownerOf(target.key), state: this.#scrapers.get(target.key)?.state }));
   }
 
-  get dropped(): Pick<TargetSource, "dropped" | "droppedCounts"> {
-    return this.#modules.source;
-  }
-
   #refresh(): void {
     if (!this.#isStarted) return;
     const { holds, source } = this.#modules;

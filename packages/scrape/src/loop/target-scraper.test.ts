@@ -245,6 +245,16 @@ describe("target scraper", () => {
     expect(world.bodies).deep.equal([[undefined, "profile 1"], ["profile 1", "profile 2"], [undefined, "profile 3"]]);
   });
 
+  // It was kept for as long as the hold lasted, and no answer could be stored any more.
+  it("nor is one that was stored, where a limit that was lowered since refuses it again and again: after ten minutes the next one is a first", async () => {
+    const world = numbered();
+    await world.pass(15_000);
+    world.store = () => (world.bodies.at(-1)![0] === "profile 1" ? Promise.reject(NO_PROFILE) : Promise.resolve());
+    for (let i = 0; i < 43; i++) await world.pass(15_000);
+    expect(world.bodies.slice(-3)).deep.equal([["profile 1", "profile 42"], [undefined, "profile 43"], ["profile 43", "profile 44"]]);
+    expect(world.scraper.state.health).equal("up");
+  });
+
   it("a refusal is not sent again", async () => {
     const world = new World();
     world.store = () => Promise.reject(new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "no pprof" }));

@@ -170,12 +170,11 @@ export class TargetScraper {
       return { timeNs, watch, body: await this.#ask() };
     });
     metrics.read(job.jobName, body.length);
-    const known = this.#before?.hold === hold ? this.#before : undefined;
+    const before = this.#before?.hold === hold ? this.#before : undefined;
     // Of what counts from the start, the time since the answer before.
-    const isUnbroken = this.#holds(hold) && (await (known?.watch ?? watch).wasUnbroken(this.#stopped.signal));
+    const isUnbroken = this.#holds(hold) && (await (before?.watch ?? watch).wasUnbroken(this.#stopped.signal));
     this.#stopped.signal.throwIfAborted(); // `stop` has given back what is kept, and nobody would give back more
     if (!isUnbroken) return { outcome: "lost", lastError: "this node's hold on the target ended while it was scraped: the answer is dropped, since another member may have asked meanwhile" };
-    const before = this.#before === known ? known : undefined;
     if (profile.isCumulative && !this.#compareWith({ body, hold, watch, readMs: clock.monotonicMs(), isStored: false })) {
       throw unavailable("SCRAPE_NO_MEMORY", "the last answers of other targets take all memory that scraping has: scrape fewer targets on this node, or start more nodes");
     }
@@ -195,13 +194,13 @@ export class TargetScraper {
     const reason = messageOf(error instanceof NothingStored ? error.reason : error);
     if (this.#stopped.signal.aborted) return { outcome: "failed", lastError: reason };
     if (profile.isCumulative && error instanceof NothingStored) {
+      const isYoung = before !== undefined && clock.monotonicMs() - before.readMs <= Math.max(BEFORE_AGE_MS_MAX, 2 * intervalMs);
       if (error.isAnswerAtFault) {
-        // That may be said of the one before as well, where nobody has read it yet.
-        this.#compareWith(before?.isStored === true ? before : undefined);
+        // That may be said of the one before as well: where nobody has read it yet, or where a limit was lowered since. Kept for ever, it would be said of all that follow.
+        this.#compareWith(isYoung && before.isStored ? before : undefined);
         return { outcome: "failed", lastError: reason };
       }
       if (before === undefined) return { outcome: "failed", lastError: reason }; // of a first answer no difference is lost
-      const isYoung = clock.monotonicMs() - before.readMs <= Math.max(BEFORE_AGE_MS_MAX, 2 * intervalMs);
       if (isYoung && this.#compareWith(before)) return { outcome: "postponed", lastError: `${reason} (what counts from the start of the program is not lost: the next difference covers it)` };
     }
     return { outcome: "lost", lastError: `${reason} (what the program answered is lost)` };

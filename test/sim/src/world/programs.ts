@@ -18,7 +18,7 @@ import { WORLD } from "./scheduler.ts";
 
 /** The tenant of all programs: no client pushes or asks for it, so what clients know stays exact. */
 export const PROGRAM_TENANT = "owl";
-export const TICK_MS = 500;
+const TICK_MS = 500;
 /** The share of clusters that scrape. */
 const SCRAPING_SHARE = 0.15;
 const WAY_MS = 0.5;
