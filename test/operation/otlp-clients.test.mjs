@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { flameGraphNodes } from "../compat/meaning.mjs";
 import { call, freshDataDir, startNode } from "../harness/node-process.mjs";
 
 const SOURCES = fileURLToPath(new URL("otlp/", import.meta.url));
@@ -125,20 +126,6 @@ async function stacks(node, matchers, profileTypeID = CPU, more = {}) {
   const labelSelector = `{${matchers.replaceAll(/([\w.]+\.[\w.]+)=/g, '"$1"=')}}`;
   const { status, body } = await call(node, "querier.v1.QuerierService/SelectMergeStacktraces", { profileTypeID, labelSelector, start: now - 600_000, end: now + 60_000, ...more });
   expect(status, JSON.stringify(body)).to.equal(200);
-  const { names, levels } = body.flamegraph;
-  const found = {};
-  let above = [];
-  for (const { values } of levels) {
-    const level = [];
-    for (let i = 0, x = 0; i < values.length; i += 4) {
-      const from = x + Number(values[i]);
-      x = from + Number(values[i + 1]);
-      const parent = above.find((bar) => bar.from <= from && x <= bar.to);
-      const frames = parent === undefined ? [] : [...parent.frames, names[Number(values[i + 3])]];
-      level.push({ from, to: x, frames });
-      if (Number(values[i + 2]) > 0) found[frames.join(";")] = Number(values[i + 2]);
-    }
-    above = level;
-  }
-  return found;
+  const { nodes } = flameGraphNodes(body.flamegraph);
+  return Object.fromEntries(Object.entries(nodes).map(([stack, totalAndOwn]) => [stack, Number(totalAndOwn.split(" ")[1])]).filter(([, own]) => own > 0));
 }

@@ -1,5 +1,5 @@
 // Sends exports of OTLP profiles with the collector's own library, pdata/pprofile, in whatever version of it this is built with: the shape of an
-// export changed between them, and shape_*.go have a function for each shape. Built and run by otlp-clients.test.mjs.
+// export changed between them (shape.go). Built and run by otlp-clients.test.mjs.
 //
 //	send URL SERVICE FORM WHAT
 //

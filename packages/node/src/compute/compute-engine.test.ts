@@ -82,6 +82,14 @@ describe("compute engine: a body of several profiles of which some are refused",
     expect(engine.datasetCount).equal(2);
   });
 
+  it("a profile of several services counts once, whether some of its series are refused or all of them", () => {
+    const [long, longer] = ["x".repeat(3000), "y".repeat(3000)];
+    const { records, refused } = open().encode(exported({ service: "a", sampleServices: [long, "kept", longer] }, { service: "b", timeMs: 1, sampleServices: ["c", "d"] }), room);
+    expect(records.map(({ service }) => service)).deep.equal(["kept"]);
+    expect(refused!.map(({ message }) => message.replace(/:.*/s, ""))).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]", "resource_profiles[1].scope_profiles[0].profiles[0]"]);
+    expect(() => open().encode(exported({ service: "b", timeMs: 1, sampleServices: ["c", "d"] }), room)).throw(CodedError, /^resource_profiles\[0\]/);
+  });
+
   it("whose profiles are all refused is refused, by the reader or by what they are, with the sentences of twenty", () => {
     const engine = open();
     const thrown = (...profiles: readonly ExportedProfile[]): CodedError => {

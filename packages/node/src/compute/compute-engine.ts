@@ -121,13 +121,15 @@ export class ComputeEngine {
   /**
    * Encodes each profile of a body in another format than pprof. The key of each tells it from the others of the body. Where the format keeps the rest,
    * a profile that is refused leaves no record and no row (each goes to `rows`), and the body is refused only where all of its profiles are.
+   * Those of one name are the series of one profile that the client sent: it is told as refused once, with the sentence of the first of them.
    */
   #encodeBody(task: EncodeTask, format: BodyFormat, use: RecordUse, rows: number[]): EncodedPush {
     const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, settings } = task;
     const records: EncodedRecord[] = [];
     const body = readFormat(format, this.#inflate(task), { labels, limits: settings, fallbackTimeNs });
-    const refused: CodedError[] = [];
+    const refused = new Map<string, CodedError>();
     let recordBytes = 0;
+    let keptCount = 0;
     let index = 0;
     for (const profile of body.profiles) {
       const sizeBytesMax = settings.profileSizeBytesMax;
@@ -141,21 +143,23 @@ export class ComputeEngine {
           recordBytes += record.bytes.length;
           records.push(record);
         }
+        keptCount++;
       } catch (thrown) {
         // What is short of memory is short of it for the other profiles, too: only a refusal of this profile leaves them.
         if (body.keepsRest !== true || !(thrown instanceof CodedError) || thrown.kind !== "invalid_argument") throw thrown;
         this.releaseRows(rows.splice(rowCount));
-        refused.push(namedRefusal(profile.name ?? `profile ${index}`, thrown));
+        const name = profile.name ?? `profile ${index}`;
+        if (!refused.has(name)) refused.set(name, namedRefusal(name, thrown));
       }
       if (recordBytes > BODY_RECORD_BYTES_MAX) {
         throw refusal("profile_size_limit", `the body's first ${index + 1} profiles take more than ${BODY_RECORD_BYTES_MAX} bytes: record for a shorter time, or with fewer labels`);
       }
       index++;
     }
-    const all = [...(body.refused ?? []), ...refused];
+    const all = [...(body.refused ?? []), ...refused.values()];
     const [first] = all;
     if (first === undefined) return { records, rows };
-    if (refused.length === index) throw all.length === 1 ? first : allRefused(all);
+    if (keptCount === 0) throw all.length === 1 ? first : allRefused(all);
     return { records, rows, refused: all };
   }
 

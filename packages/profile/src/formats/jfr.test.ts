@@ -13,6 +13,7 @@ import { AGENT_TYPES, Bytes, writeChunk } from "../testing/jfr-writer.ts";
 import type { ChunkSpec, EncodedText, TypeSpecs, Value } from "../testing/jfr-writer.ts";
 import { corpusPath } from "../testing/pprof-oracle.ts";
 import type { FormatProfile } from "./format.ts";
+import { readFormat } from "./formats.ts";
 import type { JfrForm } from "./jfr.ts";
 import { readJfr } from "./jfr.ts";
 
@@ -284,6 +285,11 @@ describe("jfr: what is refused", () => {
     expect(refusalOf(changed(0, 0))).to.contain("is no JFR recording");
     expect(refusalOf(changed(5, 1))).to.contain("has version 1.0");
     expect(refusalOf(changed(67, 0))).to.contain("integers that are not compressed");
+  });
+
+  it("bytes of another format, with the name of that format", () => {
+    const context = { labels: REQUEST_LABELS, limits: DEFAULT_PROFILE_LIMITS, fallbackTimeNs: FROM_NS };
+    expect(() => [...readFormat({ kind: "jfr", form: FORM }, Buffer.from("main;work 3\n"), context).profiles]).to.throw(CodedError, /^these bytes begin as folded stacks, .*format=folded.*: the body is no JFR recording/);
   });
 
   it("a recording that is cut short anywhere, also in its last chunk", () => {

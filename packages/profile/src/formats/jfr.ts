@@ -2,6 +2,7 @@
 import { gunzipWithin, GzipTooLarge, isGzip } from "@pyromesh/base";
 import { LabelsSnapshot } from "../jfr/labels-snapshot.ts";
 import { readRecording } from "../jfr/recording.ts";
+import type { Recording } from "../jfr/recording.ts";
 import { samplesToPprof } from "../jfr/samples-to-pprof.ts";
 import type { Label } from "../labels/labels.ts";
 import { LABEL_NAME } from "../labels/labels.ts";
@@ -22,16 +23,15 @@ export interface JfrForm {
 }
 
 export function readJfr(body: Uint8Array, form: JfrForm, context: FormatContext): FormatBody {
-  return { profiles: profilesOf(body, form, context) };
+  const { limits } = context;
+  const snapshot = form.labels === undefined ? undefined : new LabelsSnapshot(inflated(Buffer.from(form.labels, "latin1"), pprofSizeBytesMax(limits)));
+  return { profiles: profilesOf(readRecording(body, snapshot, limits), form, context) };
 }
 
 const NS_PER_S = 1_000_000_000;
 const NS_PER_MS = 1_000_000n;
 
-function* profilesOf(body: Uint8Array, form: JfrForm, { labels, limits, fallbackTimeNs }: FormatContext): Generator<FormatProfile> {
-  const sizeBytesMax = pprofSizeBytesMax(limits);
-  const snapshot = form.labels === undefined ? undefined : new LabelsSnapshot(inflated(Buffer.from(form.labels, "latin1"), sizeBytesMax));
-  const recording = readRecording(body, snapshot, limits);
+function* profilesOf(recording: Recording, form: JfrForm, { labels, limits, fallbackTimeNs }: FormatContext): Generator<FormatProfile> {
   const times = {
     timeNs: form.hasTime ? withOwnFraction(fallbackTimeNs, recording.startNs) : 0n,
     durationNs: form.durationMs === undefined ? BigInt.asUintN(63, recording.durationNs) : BigInt(Math.round(form.durationMs)) * NS_PER_MS,
@@ -40,7 +40,7 @@ function* profilesOf(body: Uint8Array, form: JfrForm, { labels, limits, fallback
   for (const [kind, samples] of recording.samples) {
     const own: Label[] = [...labels, { name: LABEL_NAME, value: kind.name }];
     if (recording.sampledEvent !== "") own.push({ name: LABEL_JFR_EVENT, value: recording.sampledEvent });
-    yield { pprof: samplesToPprof(recording, kind, samples, times, sizeBytesMax), labels: own };
+    yield { pprof: samplesToPprof(recording, kind, samples, times, pprofSizeBytesMax(limits)), labels: own };
   }
 }
 

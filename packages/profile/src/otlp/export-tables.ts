@@ -68,7 +68,7 @@ export function readTables(bytes: Uint8Array): ExportTables {
   let dictionary: readonly [start: number, stop: number] | undefined;
   const cursor = new WireCursor(bytes).enter(0, bytes.length);
   while (cursor.next()) {
-    if (cursor.wire !== LENGTH || cursor.field > 2) throw cursor.field >= 3 && cursor.field <= 8 && cursor.wire === LENGTH ? tooOld() : unknownField("the request", cursor);
+    if (cursor.wire !== LENGTH || cursor.field === 0 || cursor.field > 2) throw cursor.field >= 3 && cursor.field <= 8 && cursor.wire === LENGTH ? tooOld() : unknownField("the request", cursor);
     if (cursor.field === 1) hasResources = true;
     else if (dictionary === undefined) dictionary = [cursor.start, cursor.stop];
     else throw tooOld();

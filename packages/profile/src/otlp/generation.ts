@@ -280,9 +280,7 @@ function versionsOfStack(cursor: WireCursor): number {
 /** Adds the numbers of the list in field `field` of the message at `cursor`, which it moves to the message's end. */
 function addNumbers(cursor: WireCursor, field: number, varints: VarintCursor, numbers: number[]): void {
   while (cursor.next()) {
-    if (cursor.field !== field) continue;
-    if (cursor.wire === VARINT) numbers.push(cursor.number);
-    else if (cursor.wire === LENGTH) packedNumbers(varints, cursor.start, cursor.stop, numbers, numbers.length);
+    if (cursor.field === field && (cursor.wire === LENGTH || cursor.wire === VARINT)) packedNumbers(varints, cursor.start, cursor.stop, numbers, numbers.length);
   }
 }
 

@@ -180,9 +180,7 @@ export class OtlpPprofWriter {
     const cursor = this.#enter(this.#stackCursor, "stack", this.#tables.stacks, index);
     let count = 0;
     while (cursor.next()) {
-      if (cursor.field !== 1) continue;
-      if (cursor.wire === VARINT) this.#frames[count++] = cursor.number;
-      else count = packedNumbers(this.#varints, cursor.start, cursor.stop, this.#frames, count);
+      if (cursor.field === 1 && (cursor.wire === LENGTH || cursor.wire === VARINT)) count = packedNumbers(this.#varints, cursor.start, cursor.stop, this.#frames, count);
     }
     return count;
   }
@@ -333,15 +331,12 @@ export class OtlpPprofWriter {
     const attributes: number[] = [];
     const cursor = this.#entryCursor.enter(mappings.startOf(index), mappings.stopOf(index));
     while (cursor.next()) {
-      if (cursor.wire === VARINT) {
-        if (cursor.field === 1) start = cursor.int64();
-        else if (cursor.field === 2) limit = cursor.int64();
-        else if (cursor.field === 3) offset = cursor.int64();
-        else if (cursor.field === 4) filename = cursor.number;
-        else if (cursor.field === 5) attributes.push(cursor.number);
-      } else if (cursor.field === 5 && cursor.wire === LENGTH) {
-        packedNumbers(this.#varints, cursor.start, cursor.stop, attributes, attributes.length);
-      }
+      if (cursor.field === 5 && (cursor.wire === LENGTH || cursor.wire === VARINT)) packedNumbers(this.#varints, cursor.start, cursor.stop, attributes, attributes.length);
+      else if (cursor.wire !== VARINT) continue;
+      else if (cursor.field === 1) start = cursor.int64();
+      else if (cursor.field === 2) limit = cursor.int64();
+      else if (cursor.field === 3) offset = cursor.int64();
+      else if (cursor.field === 4) filename = cursor.number;
     }
     const mapping = { start: start!, limit: limit!, offset: offset!, filename, buildId: this.#buildId(attributes) };
     if (this.#parsedMappings.size < PARSED_MAPPINGS_MAX) this.#parsedMappings.set(index, mapping);

@@ -38,9 +38,13 @@ export class OtlpSample {
       if (wire === VARINT) {
         if (field === layout.stack) this.stack = cursor.number;
         // Of lists that are not packed, one number.
-        else if (field === layout.values) this.#values[this.#valueCount++] = cursor.int64();
-        else if (field === layout.attributes) this.attributes[this.attributeCount++] = cursor.number;
-        else if (field === layout.timestamps && !this.#hasNullEntries) this.#timestampCount++;
+        else if (field === layout.values) {
+          this.#values[this.#valueCount++] = cursor.int64();
+          checkListLength(this.#valueCount);
+        } else if (field === layout.attributes) {
+          this.attributes[this.attributeCount++] = cursor.number;
+          checkListLength(this.attributeCount);
+        } else if (field === layout.timestamps && !this.#hasNullEntries) this.#timestampCount++;
         else if (field === layout.locationsLength) this.locationsLength = cursor.number;
         else if (field === layout.link) {
           this.link = cursor.number;

@@ -468,6 +468,22 @@ describe("OTLP profiles", () => {
       }
     });
 
+    it("of such a list that is not packed", () => {
+      const numbers = (field: number, number: number): Uint8Array => new Uint8Array(Buffer.alloc(2 * (2 ** 22 + 1), Uint8Array.of(field * 8, number)));
+      const ofTime = (sample: Uint8Array): Uint8Array => concat(nested(2, sample), Uint8Array.of(0x19, 0, 0, 0, 0, 0, 0, 0, 1));
+      const long: Readonly<Record<string, { readonly fields: Uint8Array; readonly stack?: Uint8Array }>> = {
+        "a sample's attributes": { fields: ofTime(concat(Uint8Array.of(0x08, 1), numbers(2, 1), Uint8Array.of(0x20, 7))) },
+        "a sample's values": { fields: ofTime(concat(Uint8Array.of(0x08, 1), numbers(4, 7))) },
+        "a stack": { fields: ofTime(Uint8Array.of(0x08, 1, 0x22, 1, 7)), stack: numbers(1, 1) },
+        "the locations of a profile of 1.7": { fields: concat(nested(2, Uint8Array.of(0x10, 1, 0x1a, 1, 7)), numbers(3, 1)) },
+      };
+      for (const [name, { fields, stack = Uint8Array.of() }] of Object.entries(long)) {
+        const dictionary = concat(...[5, 6, 6, 7].map((field) => nested(field, Uint8Array.of())), nested(7, stack));
+        const { refused } = read(concat(nested(1, nested(2, nested(2, concat(nested(1, Uint8Array.of()), fields)))), nested(2, dictionary)));
+        expect(refused, name).deep.equal(["resource_profiles[0].scope_profiles[0].profiles[0]: a list of the export has more than 4194304 numbers: profile for a shorter time"]);
+      }
+    }).timeout(10_000);
+
     it("a long string is decoded once, also where as many short ones as are kept were before it", () => {
       const [short, long] = [nested(5, Uint8Array.of(0x61)), nested(5, new Uint8Array(300).fill(0x61))];
       const tables = readTables(concat(nested(1, Uint8Array.of()), nested(2, concat(...Array.from({ length: 5000 }, () => short), long))));
@@ -477,6 +493,10 @@ describe("OTLP profiles", () => {
   });
 
   describe("damage", () => {
+    it("a field 0, which protobuf does not have, is no dictionary", () => {
+      expect(() => readTables(concat(nested(1, Uint8Array.of()), nested(0, Uint8Array.of())))).throw(CodedError, /^the request has a field 0 of wire type 2/);
+    });
+
     it("timestamps that are not whole refuse the profile, instead of counting a part of one", () => {
       const bytes = Buffer.from(otlpExport({ ...TABLES, resources: [{ profiles: [profileOf([{ stack: 1, attributes: [2, 4], timestamps: [TIME_NS] }])] }] }, "1.10"));
       // The list of one timestamp becomes one of two bytes, and a list of four: fields of a sample, whose length stays.

@@ -10,7 +10,7 @@ import type { SampleType } from "../labels/profile-type.ts";
 import type { ExportTables } from "./export-tables.ts";
 import { stringAt } from "./export-tables.ts";
 import type { Layout } from "./generation.ts";
-import { FIXED64, LENGTH, VARINT, WireCursor } from "./wire-cursor.ts";
+import { checkListLength, FIXED64, LENGTH, VARINT, WireCursor } from "./wire-cursor.ts";
 
 export interface ProfileHead {
   /** `__name__` */
@@ -63,8 +63,10 @@ export class ProfileHeads {
       if (field === 1 && wire === LENGTH) {
         if (types.length === SAMPLE_TYPES_MAX) throw malformed(`it has more than ${SAMPLE_TYPES_MAX} sample types: send fewer`);
         types.push(this.#valueType(cursor));
-      } else if (field === profile.locationIndices && (wire === LENGTH || wire === VARINT)) locationIndices.push(cursor.start, cursor.stop);
-      else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) [timeLow, timeHigh] = [cursor.low(), cursor.high()];
+      } else if (field === profile.locationIndices && (wire === LENGTH || wire === VARINT)) {
+        locationIndices.push(cursor.start, cursor.stop);
+        checkListLength(locationIndices.length / 2);
+      } else if (field === profile.time && (wire === FIXED64 || wire === VARINT)) [timeLow, timeHigh] = [cursor.low(), cursor.high()];
       else if (field === profile.duration && wire === VARINT) durationNs = cursor.int64();
       else if (field === profile.periodType && wire === LENGTH) periodType = this.#valueType(cursor);
       else if (field === profile.period && wire === VARINT) period = cursor.int64();

@@ -67,7 +67,7 @@ export class FunctionColumns {
   }
 }
 
-/** Lines that there is room for at first, for as many of the locations. */
+/** There is room at first for a line of each location, and so many more. */
 const LINES_MIN = 64;
 
 /** Each column is by the index of the location, and valid once `read` was called with it. */

@@ -119,7 +119,7 @@ export class WireCursor {
 }
 
 /**
- * Numbers of one packed list. Beyond it the profile is refused: a number can take one byte of the export, and equal ones next to nothing of a
+ * Numbers of one list. Beyond it the profile is refused: a number can take one byte of the export, and equal ones next to nothing of a
  * compressed body, and takes eight bytes of memory and more. The longest list that profilers send is that of 1.7's locations: as many as all stacks
  * of a profile have frames.
  */
@@ -131,9 +131,9 @@ export function checkListLength(count: number): void {
 }
 
 /**
- * Puts the numbers of a packed field behind the first `countBefore` entries of `into`, and returns how many there are with these: protobuf lets a
- * sender write one list in several pieces, packed or not. A negative number, as one of 2^53 and more, comes out as a number that no table is as
- * long as.
+ * Puts the numbers of a list's field behind the first `countBefore` entries of `into`, and returns how many there are with these: protobuf lets a
+ * sender write one list in several pieces, packed or not, and what is not packed is a piece of one number. A negative number, as one of 2^53 and
+ * more, comes out as a number that no table is as long as.
  */
 export function packedNumbers(varints: VarintCursor, start: number, stop: number, into: number[], countBefore: number): number {
   let count = countBefore;

@@ -3,9 +3,11 @@
  * ends of their ranges, and bytes that were changed, cut or repeated. Those that are whole say what they must come out as. For `npm run
  * fuzz` and tests.
  */
-import { ByteWriter, seededRandom } from "@pyromesh/base";
+import { ByteWriter } from "@pyromesh/base";
 import type { BodyFormat } from "../formats/formats.ts";
 import { profileOfAppName } from "../text/folded.ts";
+import { drawOf } from "./draw.ts";
+import type { Draw } from "./draw.ts";
 
 export interface OddBody {
   readonly seed: number;
@@ -22,18 +24,6 @@ export function oddBody(kind: OddBodyKind, seed: number): OddBody {
   const { bytes, format, expected } = kind === "speedscope" ? oddSpeedscope(draw) : oddTree(kind, draw);
   if (draw.happens(0.4)) return { seed, bytes, format, expected };
   return { seed, bytes: damaged(bytes, draw), format, expected: undefined };
-}
-
-export interface Draw {
-  readonly below: (bound: number) => number;
-  readonly pick: <T>(items: readonly T[]) => T;
-  readonly happens: (share: number) => boolean;
-}
-
-export function drawOf(seed: number): Draw {
-  const random = seededRandom(seed);
-  const below = (bound: number): number => Math.floor(random.float() * bound);
-  return { below, pick: (items) => items[below(items.length)]!, happens: (share) => random.float() < share };
 }
 
 type Made = Omit<OddBody, "seed">;

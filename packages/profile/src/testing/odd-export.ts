@@ -2,7 +2,7 @@
  * OTLP exports that are odd, each made of a seed alone, in any version: references that lead nowhere, values and timestamps that disagree, several
  * services in one profile, lists that are not packed or in pieces, empty tables, and bytes that were changed. For `npm run fuzz` and tests.
  */
-import { seededRandom } from "@pyromesh/base";
+import { drawOf } from "./draw.ts";
 import type { ExportModel, ModelProfile, ModelSample, OtlpVersion } from "./otlp-export.ts";
 import { OTLP_VERSIONS, otlpExport } from "./otlp-export.ts";
 
@@ -17,10 +17,7 @@ export interface OddExport {
 const TIME_NS = 1_700_000_000_000_000_000n;
 
 export function oddExport(seed: number): OddExport {
-  const random = seededRandom(seed);
-  const below = (bound: number): number => Math.floor(random.float() * bound);
-  const happens = (share: number): boolean => random.float() < share;
-  const pick = <T>(items: readonly T[]): T => items[below(items.length)]!;
+  const { below, happens, pick } = drawOf(seed);
   const index = (count: number): number => (happens(0.002) ? count + below(300) : below(count));
   let isWhole = true;
   const reference = (count: number): number => {

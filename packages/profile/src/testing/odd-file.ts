@@ -11,8 +11,9 @@ import { NameTreeBuilder } from "../graph/name-tree.ts";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import { UNINTERRUPTED } from "../model/interrupt.ts";
 import type { FlameGraph } from "../model/results.ts";
-import { damaged, drawOf, NAMES, oddBody } from "./odd-body.ts";
-import type { Draw } from "./odd-body.ts";
+import { drawOf } from "./draw.ts";
+import type { Draw } from "./draw.ts";
+import { damaged, NAMES, oddBody } from "./odd-body.ts";
 import { oddPush } from "./odd-push.ts";
 
 export interface OddFile {

@@ -3,10 +3,11 @@
  * empty, generic or no UTF-8, labels sent twice, bytes that were changed; and folded texts of the same kind. For `npm run fuzz` and tests.
  */
 import { Function as PprofFunction, Label as PprofLabel, Line, Location, Mapping, Profile, Sample, StringTable, ValueType } from "pprof-format";
-import { seededRandom } from "@pyromesh/base";
 import type { FoldedText } from "../text/folded.ts";
 import { profileOfAppName } from "../text/folded.ts";
 import type { Label } from "../labels/labels.ts";
+import { drawOf } from "./draw.ts";
+import type { Draw } from "./draw.ts";
 
 export interface OddPush {
   readonly seed: number;
@@ -16,21 +17,10 @@ export interface OddPush {
   readonly folded: FoldedText | undefined;
 }
 
-/** Chance, and what is drawn by it. */
-interface Draw {
-  /** A whole number below `bound`. */
-  readonly below: (bound: number) => number;
-  readonly pick: <T>(items: readonly T[]) => T;
-  /** True with a chance of `share`. */
-  readonly happens: (share: number) => boolean;
-}
-
 const NOW_NS = 1_700_000_000_000_000_000n;
 
 export function oddPush(seed: number): OddPush {
-  const random = seededRandom(seed);
-  const below = (bound: number): number => Math.floor(random.float() * bound);
-  const draw: Draw = { below, pick: (items) => items[below(items.length)]!, happens: (share) => random.float() < share };
+  const draw = drawOf(seed);
   const labels: Label[] = [
     { name: "__name__", value: "process_cpu" },
     { name: "service_name", value: "shop" },

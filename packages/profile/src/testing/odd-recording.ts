@@ -5,7 +5,8 @@
  * are as large as 2^63, cycles through one type or several, counts and sizes at each level that are wrong, and headers that lie. For `npm run
  * fuzz` and tests.
  */
-import { seededRandom } from "@pyromesh/base";
+import { drawOf } from "./draw.ts";
+import type { Draw } from "./draw.ts";
 import { JfrPools } from "./jfr-pools.ts";
 import { AGENT_TYPES, LyingArray, writeChunk } from "./jfr-writer.ts";
 import type { ChunkLies, EncodedText, FieldSpec, TypeSpecs, Value } from "./jfr-writer.ts";
@@ -25,18 +26,10 @@ export interface OddSums {
   readonly parked: ReadonlyMap<string, bigint>;
 }
 
-interface Draw {
-  readonly below: (bound: number) => number;
-  readonly pick: <T>(items: readonly T[]) => T;
-  readonly happens: (share: number) => boolean;
-}
-
 const PERIOD_NS = 10_000_000n;
 
 export function oddRecording(seed: number): OddRecording {
-  const random = seededRandom(seed);
-  const below = (bound: number): number => Math.floor(random.float() * bound);
-  const draw: Draw = { below, pick: (items) => items[below(items.length)]!, happens: (share) => random.float() < share };
+  const draw = drawOf(seed);
   const sums = { cpu: new Map<string, bigint>(), parked: new Map<string, bigint>() };
   const isOdd = draw.happens(0.4);
   const chunks: Uint8Array[] = [];

@@ -1,11 +1,12 @@
-//go:build otlp_1_9 || otlp_1_11
-
 package main
 
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 )
+
+// The parts of an export that the versions of the library shape alike. What they do not stands in *_1_8.go and *_1_9.go, which are named by the version of
+// OTLP that changed it.
 
 func profilesOf(from export) pprofile.Profiles {
 	all, t := pprofile.NewProfiles(), newTables()
@@ -20,7 +21,7 @@ func profilesOf(from export) pprofile.Profiles {
 		}
 		for _, p := range each.profiles {
 			to := scope.Profiles().AppendEmpty()
-			kind := to.SampleType()
+			kind := sampleTypeOf(to)
 			kind.SetTypeStrindex(t.text(p.sampleType))
 			kind.SetUnitStrindex(t.text(p.sampleUnit))
 			to.PeriodType().SetTypeStrindex(t.text(p.periodType))
@@ -28,9 +29,9 @@ func profilesOf(from export) pprofile.Profiles {
 			to.SetPeriod(p.period)
 			to.SetTime(pcommon.Timestamp(p.timeNs))
 			for _, s := range p.samples {
-				sample := to.Samples().AppendEmpty()
-				sample.SetStackIndex(t.stack(s.stack))
-				sample.Values().FromRaw(s.values)
+				sample := newSample(to)
+				setStack(sample, to, t, s.stack)
+				setValues(sample, s.values)
 				sample.TimestampsUnixNano().FromRaw(s.timesNs)
 				for _, pair := range s.attributes {
 					sample.AttributeIndices().Append(t.attribute(pair))
@@ -65,17 +66,15 @@ func profilesOf(from export) pprofile.Profiles {
 			location.SetMappingIndex(l.mapping)
 		}
 		if l.function != 0 {
-			line := location.Lines().AppendEmpty()
+			line := newLine(location)
 			line.SetFunctionIndex(l.function)
 			line.SetLine(l.line)
 		}
 	}
-	for _, locations := range t.stacks {
-		to.StackTable().AppendEmpty().LocationIndices().FromRaw(locations)
-	}
+	putStacks(to, t)
 	for _, a := range t.attributes {
 		attribute := to.AttributeTable().AppendEmpty()
-		attribute.SetKeyStrindex(a.key)
+		setKey(attribute, a)
 		attribute.Value().SetStr(a.value)
 	}
 	for _, span := range t.links {
