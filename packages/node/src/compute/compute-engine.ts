@@ -4,7 +4,7 @@
  */
 import { assert, claimedInflatedBytes, CodedError, gunzipWithin, GzipTooLarge, invalidArgument, isGzip } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
-import { encodeDatasetInSteps } from "@pyromesh/block";
+import { encodeDatasetInSteps } from "@pyromesh/block/segment";
 import type { BodyFormat, EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
 import { Dataset, DatasetSnapshot, encodePush, holdsManyProfiles, namedRefusal, pruneInSteps, readFormat, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import { keyInBody } from "./body-key.ts";

@@ -1,5 +1,5 @@
 /** Draws files of profiles that people uploaded, one or two for a diff, as the bytes of the reply. Pure; called in a worker, which keeps nothing. */
-import { printAdHocDiff, printAdHocGraph } from "@pyromesh/api";
+import { printAdHocDiff, printAdHocGraph } from "@pyromesh/api/print";
 import { assert, CodedError, invalidArgument } from "@pyromesh/base";
 import { flameGraph, flameGraphDiff, namedRefusal, readProfileFile } from "@pyromesh/profile";
 import type { FileProfile, Interrupt } from "@pyromesh/profile";
