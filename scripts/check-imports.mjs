@@ -12,7 +12,7 @@
  *   state        a module of the node with state of its own that is not listed as harmless (MODULE_STATE): two nodes in one process must
  *                not meet in it
  *   cycle        files that import each other in a ring, types included, within and across packages
- *   load         a worker thread that loads, through whatever files, what only the main thread needs
+ *   load         a thread that loads, through whatever files, what only another thread needs
  *   dead         a file that no entry (index.ts, main.ts, *worker.ts, *.test.ts) reaches
  *   default      a default export
  *   star         `export *`
@@ -115,8 +115,11 @@ const MODULE_STATE = {
   "packages/api/src/proto/json-scalars.ts": { keys: MEMO },
 };
 
-/** Entry of a worker thread -> files that it must not load: every worker has its own copy of each module in memory. */
-const MUST_NOT_LOAD = { "packages/node/src/compute/compute.worker.ts": /^packages\/((ring|gossip|head|scrape)\/|block\/src\/(bucket|listing|catalog|objects)\/|api\/src\/(bodies|rpc|read|write|admin|listener)\/)/ };
+/** Entry of a thread -> files that it must not load: every thread has its own copy of each module in memory. */
+const MUST_NOT_LOAD = {
+  "packages/node/src/compute/compute.worker.ts": /^packages\/((ring|gossip|head|scrape)\/|block\/src\/(bucket|listing|catalog|objects)\/|api\/src\/(bodies|rpc|read|write|admin|listener)\/)/,
+  "packages/node/src/serve.ts": /^packages\/(profile\/src\/((jfr|otlp|files)\/|formats\/formats\.ts)|node\/src\/compute\/compute-engine\.ts)/,
+};
 
 const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);
 const CHANCE = new Set(["randomBytes", "randomUUID", "randomFill", "randomFillSync", "randomInt", "getRandomValues"]);
@@ -552,7 +555,7 @@ function checkLoads(edges) {
         const way = [];
         for (let at = file; at !== undefined; at = cameFrom.get(at)) way.unshift(at);
         const { line } = edges.get(entry).find(({ target }) => target === way[1]);
-        offences.push({ file: entry, line, rule: "load", message: `each worker would load ${way.slice(1).join(" -> ")}: import from an entry of that package that does without, as @pyromesh/api/print` });
+        offences.push({ file: entry, line, rule: "load", message: `its thread would load ${way.slice(1).join(" -> ")}: import from an entry of that package that does without, as @pyromesh/api/print` });
         break;
       }
       for (const { target, isLoaded } of edges.get(file) ?? []) if (isLoaded && !cameFrom.has(target)) cameFrom.set(target, file);
