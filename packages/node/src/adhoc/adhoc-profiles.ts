@@ -24,7 +24,7 @@ import type { AdHocId } from "./adhoc-id.ts";
 import { adHocDamaged, ADHOC_OBJECT_BYTES_MAX, decodeAdHocObject, encodeAdHocObject, FILE_BYTES_MAX } from "./adhoc-object.ts";
 import { adHocQueue } from "./adhoc-queue.ts";
 
-/** Of one tenant. 0 lifts one of the first two. */
+/** Of one tenant. 0: no bound of the tenant's own. */
 export interface AdHocLimits extends ProfileLimits {
   readonly adHocCountMax: number;
   /** As stored. */
