@@ -12,6 +12,7 @@
  *   state        a module of the node with state of its own that is not listed as harmless (MODULE_STATE): two nodes in one process must
  *                not meet in it
  *   cycle        files that import each other in a ring, types included, within and across packages
+ *   load         a thread that loads, through whatever files, what only another thread needs
  *   dead         a file that no entry (index.ts, main.ts, *worker.ts, *.test.ts) reaches
  *   default      a default export
  *   star         `export *`
@@ -114,12 +115,18 @@ const MODULE_STATE = {
   "packages/api/src/proto/json-scalars.ts": { keys: MEMO },
 };
 
+/** Entry of a thread -> files that it must not load: every thread has its own copy of each module in memory. */
+const MUST_NOT_LOAD = {
+  "packages/node/src/compute/compute.worker.ts": /^packages\/((ring|gossip|head|scrape)\/|block\/src\/(bucket|listing|catalog|objects)\/|api\/src\/(bodies|rpc|read|write|admin|listener)\/)/,
+  "packages/node/src/serve.ts": /^packages\/(profile\/src\/((jfr|otlp|files)\/|formats\/formats\.ts)|node\/src\/compute\/compute-engine\.ts)/,
+};
+
 const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);
 const CHANCE = new Set(["randomBytes", "randomUUID", "randomFill", "randomFillSync", "randomInt", "getRandomValues"]);
 
 /**
  * @typedef {{ file: string, line: number, rule: string, message: string }} Offence
- * @typedef {{ specifier: string, line: number, isAsset: boolean, isType: boolean, names: string[] }} Import
+ * @typedef {{ specifier: string, line: number, isAsset: boolean, isType: boolean, isLazy: boolean, names: string[] }} Import
  * @typedef {{ file: string, package: string, isTest: boolean, isTesting: boolean, imports: Import[], tokens: import("./tokenize.mjs").Token[] }} Source
  */
 
@@ -139,7 +146,7 @@ export function checkImports(root) {
     ...checkComposition(sources, readSimulator(root)),
   ];
   const edges = resolveEdges(sources, packages);
-  offences.push(...checkCycles(sources, edges), ...checkDead(sources, edges));
+  offences.push(...checkCycles(sources, edges), ...checkLoads(edges), ...checkDead(sources, edges));
   return offences.sort((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
 }
 
@@ -156,6 +163,7 @@ function readPackages(root) {
       npmName: manifest?.name ?? (name === "node" ? "pyromesh" : `@pyromesh/${name}`),
       declared: manifest && new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies, ...manifest.optionalDependencies })),
       declaredForTests: new Set(Object.keys(manifest?.devDependencies ?? {})),
+      entries: Object.keys(manifest?.exports ?? { ".": {}, "./testing": {} }),
     });
   }
   return packages;
@@ -201,28 +209,27 @@ function listFiles(folder) {
 /** Finds every way in which a file names another one: import, export ... from, import(), import types, new URL(..., import.meta.url). */
 function findImports(tokens) {
   const imports = [];
-  const add = (token, isAsset = false, names = []) => imports.push({ specifier: token.text, line: token.line, isAsset, isType: false, names });
+  const add = (token, { isAsset = false, isLazy = false, isType = false, names = [] } = {}) => imports.push({ specifier: token.text, line: token.line, isAsset, isType, isLazy, names });
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i];
     if (token.kind !== "word" || isText(tokens[i - 1], ".")) continue;
     if (token.text === "import") {
       const next = tokens[i + 1];
-      if (isText(next, "(") && tokens[i + 2]?.kind === "string") add(tokens[i + 2]);
+      if (isText(next, "(") && tokens[i + 2]?.kind === "string") add(tokens[i + 2], { isLazy: true });
       else if (next?.kind === "string") add(next);
       else if (!isText(next, ".") && !isText(next, ":") && !isText(next, "(")) {
         const from = findFrom(tokens, i + 1);
         if (from === undefined) continue;
-        add(from, false, namesBetween(tokens, i + 1, from));
-        imports.at(-1).isType = isWord(next, "type") && !isWord(tokens[i + 2], "from");
+        add(from, { isType: isWord(next, "type") && !isWord(tokens[i + 2], "from"), names: namesBetween(tokens, i + 1, from) });
       }
     } else if (token.text === "export") {
       const next = isWord(tokens[i + 1], "type") ? tokens[i + 2] : tokens[i + 1];
       if (isText(next, "{") || isText(next, "*")) {
         const from = findFrom(tokens, i + 1);
-        if (from !== undefined) add(from);
+        if (from !== undefined) add(from, { isType: isWord(tokens[i + 1], "type") });
       }
     } else if (token.text === "URL" && isText(tokens[i + 1], "(") && tokens[i + 2]?.kind === "string" && isText(tokens[i + 3], ",") && isWord(tokens[i + 4], "import")) {
-      add(tokens[i + 2], true);
+      add(tokens[i + 2], { isAsset: true });
     } else if (token.text === "require" && isText(tokens[i + 1], "(") && tokens[i + 2]?.kind === "string") {
       add(tokens[i + 2]);
     }
@@ -257,8 +264,8 @@ const isWord = (token, text) => token?.kind === "word" && token.text === text;
 // --- rules on one file ----------------------------------------------------------------------------------------------
 
 function packageOf(specifier, packages) {
-  for (const [name, { npmName }] of packages) {
-    if (specifier === npmName || specifier.startsWith(`${npmName}/`)) return { name, npmName };
+  for (const [name, { entries, npmName }] of packages) {
+    if (specifier === npmName || specifier.startsWith(`${npmName}/`)) return { name, npmName, entries };
   }
   return undefined;
 }
@@ -291,8 +298,8 @@ function checkDirection(source, packages) {
     if (target === undefined) continue;
     if (target.name === source.package) refuse(line, `${specifier} is this package: import the file itself`);
     else if (!mayImport.includes(target.name)) refuse(line, `${source.package} must not import ${specifier}: it may import ${allowedWords}`);
-    else if (specifier !== target.npmName && specifier !== `${target.npmName}/testing`) {
-      refuse(line, `${specifier} is inside a package: import ${target.npmName} or ${target.npmName}/testing`);
+    else if (!target.entries.includes(specifier.replace(target.npmName, "."))) {
+      refuse(line, `${specifier} is inside a package: import one of ${target.entries.map((entry) => entry.replace(".", target.npmName)).join(", ")}`);
     }
   }
   return offences;
@@ -481,9 +488,9 @@ function resolveEdges(sources, packages) {
   const edges = new Map();
   for (const source of sources) {
     const targets = [];
-    for (const { specifier, line, isAsset } of source.imports) {
+    for (const { specifier, line, isAsset, isLazy, isType } of source.imports) {
       const target = resolve(source.file, specifier, known, packages);
-      if (target !== undefined && target !== source.file) targets.push({ target, line, isAsset });
+      if (target !== undefined && target !== source.file) targets.push({ target, line, isAsset, isLoaded: !isAsset && !isLazy && !isType });
     }
     edges.set(source.file, targets);
   }
@@ -536,6 +543,25 @@ function wayBack(start, edges) {
     }
   }
   return undefined;
+}
+
+/** One offence for each entry: the shortest way to a file that it must not load. Types and `import()` load nothing. */
+function checkLoads(edges) {
+  const offences = [];
+  for (const [entry, mustNot] of Object.entries(MUST_NOT_LOAD)) {
+    const cameFrom = new Map([[entry, undefined]]);
+    for (const file of cameFrom.keys()) {
+      if (mustNot.test(file)) {
+        const way = [];
+        for (let at = file; at !== undefined; at = cameFrom.get(at)) way.unshift(at);
+        const { line } = edges.get(entry).find(({ target }) => target === way[1]);
+        offences.push({ file: entry, line, rule: "load", message: `its thread would load ${way.slice(1).join(" -> ")}: import from an entry of that package that does without, as @pyromesh/api/print` });
+        break;
+      }
+      for (const { target, isLoaded } of edges.get(file) ?? []) if (isLoaded && !cameFrom.has(target)) cameFrom.set(target, file);
+    }
+  }
+  return offences;
 }
 
 function checkDead(sources, edges) {

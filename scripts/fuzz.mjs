@@ -22,7 +22,8 @@ const { values } = parseArgs({ options: { seconds: { type: "string", default: "3
 ensureInstalled();
 if (!build()) process.exit(1);
 const { checkOddBody, checkOddExport, checkOddFile, checkOddPush, checkOddRecording, oddBody, oddExport, oddFile, oddPush, oddRecording } = await import("../packages/profile/dist/testing/index.js");
-const { encodeDataset, SegmentDataset } = await import("../packages/block/dist/index.js");
+const { encodeDataset } = await import("../packages/block/dist/index.js");
+const { SegmentDataset } = await import("../packages/block/dist/segment/index.js");
 
 /** What is checked, by name: throws where something does not hold, and returns what became of the seed. */
 const TARGETS = {

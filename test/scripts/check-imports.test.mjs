@@ -28,7 +28,7 @@ describe("import check", () => {
 
   it("has a fixture for every rule", () => {
     const covered = new Set(readdirSync(fixtures).map((name) => name.split("-")[0]));
-    for (const rule of ["direction", "room", "undeclared", "engine", "ambient", "testing", "composition", "state", "cycle", "dead", "default", "star"]) expect(covered).to.include(rule);
+    for (const rule of ["direction", "room", "undeclared", "engine", "ambient", "testing", "composition", "state", "cycle", "load", "dead", "default", "star"]) expect(covered).to.include(rule);
   });
 
   it("passes comments, strings, templates and patterns that only look like offences", () => {

@@ -5,7 +5,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { isGzip } from "@pyromesh/base";
-import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, encodePush, readFormat } from "@pyromesh/profile";
+import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, encodePush } from "@pyromesh/profile";
+import { readFormat } from "@pyromesh/profile/files";
 
 const USAGE = "usage: npm run bench -- jfr FILE.jfr.gz ...\n";
 const RUNS = 40;

@@ -3,7 +3,8 @@
  * system time; both are measured in turn, and the ratio is the median of those of each turn.
  */
 import { readFileSync } from "node:fs";
-import { DEFAULT_PROFILE_LIMITS, encodePush, readFormat } from "@pyromesh/profile";
+import { DEFAULT_PROFILE_LIMITS, encodePush } from "@pyromesh/profile";
+import { readFormat } from "@pyromesh/profile/files";
 import type { FormatProfile } from "@pyromesh/profile";
 
 const USAGE = "usage: npm run bench -- otlp EXPORT.pb.bin\n";

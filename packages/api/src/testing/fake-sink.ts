@@ -4,7 +4,8 @@
  */
 import { CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { DEFAULT_PROFILE_LIMITS, readFormat } from "@pyromesh/profile";
+import { DEFAULT_PROFILE_LIMITS } from "@pyromesh/profile";
+import { readFormat } from "@pyromesh/profile/files";
 import type { ArrivedProfile, ProfileSink, PushOutcome, RefusedProfile } from "../ports/ports.ts";
 
 export class FakeSink implements ProfileSink {

@@ -10,6 +10,7 @@ import { Base64Text, invalidArgument, JsonFault, JsonReader, VarintCursor } from
 import type { CodedError } from "@pyromesh/base";
 import type { Codec } from "../bodies/connect.ts";
 import { JSON_MESSAGE_BOUNDS } from "../proto/json-bounds.ts";
+import { FIXED32, FIXED64, LENGTH, VARINT } from "../proto/wire.ts";
 import type { Reading } from "./large-readings.ts";
 
 export interface ReadUpload {
@@ -68,14 +69,10 @@ function wholeOf(text: string): number {
 
 // --- binary -----------------------------------------------------------------------------------------------------------
 
-const WIRE_VARINT = 0;
-const WIRE_FIXED64 = 1;
-const WIRE_BYTES = 2;
-const WIRE_FIXED32 = 5;
 /** Field numbers and wire types together, as on the wire. */
-const NAME = (1 << 3) | WIRE_BYTES;
-const PROFILE = (2 << 3) | WIRE_BYTES;
-const MAX_NODES = (3 << 3) | WIRE_VARINT;
+const NAME = (1 << 3) | LENGTH;
+const PROFILE = (2 << 3) | LENGTH;
+const MAX_NODES = (3 << 3) | VARINT;
 
 function* readBinary(body: Uint8Array): Reading<ReadUpload> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
@@ -101,10 +98,10 @@ function* readBinary(body: Uint8Array): Reading<ReadUpload> {
     else if (tag === PROFILE) file = bytes.subarray(step(varint()), cursor.offset);
     else if (tag === MAX_NODES) maxNodes = varint();
     else if (tag < 8) throw torn(cursor.offset, body.length);
-    else if ((tag & 7) === WIRE_VARINT) varint();
-    else if ((tag & 7) === WIRE_BYTES) step(varint());
-    else if ((tag & 7) === WIRE_FIXED64) step(8);
-    else if ((tag & 7) === WIRE_FIXED32) step(4);
+    else if ((tag & 7) === VARINT) varint();
+    else if ((tag & 7) === LENGTH) step(varint());
+    else if ((tag & 7) === FIXED64) step(8);
+    else if ((tag & 7) === FIXED32) step(4);
     else throw torn(cursor.offset, body.length);
     if (++fieldCount % FIELDS_AT_ONCE === 0) yield;
   }

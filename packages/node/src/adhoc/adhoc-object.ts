@@ -11,13 +11,14 @@
  * to the bucket may write anything.
  */
 import { CodedError, crc32 } from "@pyromesh/base";
+import { OUTPUT_BYTES_MAX } from "../compute/body-size.ts";
 
 const MAGIC = Buffer.from("PMAH");
 const VERSION = 1;
 const HEADER_BYTES = 16;
 
-/** No file that can be decoded is larger: compute-engine.ts refuses more, compressed or not. */
-export const FILE_BYTES_MAX: number = 16 * 2 ** 20;
+/** No file that can be decoded is larger, compressed or not. */
+export const FILE_BYTES_MAX: number = OUTPUT_BYTES_MAX;
 export const ADHOC_OBJECT_BYTES_MAX: number = FILE_BYTES_MAX + HEADER_BYTES;
 
 export function encodeAdHocObject(file: Uint8Array): Uint8Array {

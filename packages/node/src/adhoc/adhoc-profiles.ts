@@ -18,12 +18,13 @@ import { isBucketError } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
 import type { ProfileLimits } from "@pyromesh/profile";
 import type { Compute, DrawnFile, DrawTask } from "../compute/compute.ts";
+import type { QueryTurns } from "../read/query-turns.ts";
 import { adHocKey, adHocNotFound, checkId, makeId, parseAdHocKey, safeName, tenantAdHocPrefix } from "./adhoc-id.ts";
 import type { AdHocId } from "./adhoc-id.ts";
 import { adHocDamaged, ADHOC_OBJECT_BYTES_MAX, decodeAdHocObject, encodeAdHocObject, FILE_BYTES_MAX } from "./adhoc-object.ts";
-import { AdHocQueue } from "./adhoc-queue.ts";
+import { adHocQueue } from "./adhoc-queue.ts";
 
-/** Of one tenant. 0 lifts one of the first two. */
+/** Of one tenant. 0: no bound of the tenant's own. */
 export interface AdHocLimits extends ProfileLimits {
   readonly adHocCountMax: number;
   /** As stored. */
@@ -48,11 +49,11 @@ const COUNT_MAX = 10_000;
 
 export class KeptAdHocProfiles implements AdHocProfiles {
   readonly #modules: AdHocModules;
-  readonly #queue: AdHocQueue;
+  readonly #queue: QueryTurns;
 
   constructor(modules: AdHocModules) {
     this.#modules = modules;
-    this.#queue = new AdHocQueue(modules);
+    this.#queue = adHocQueue(modules);
   }
 
   async upload(tenant: TenantId, { name, file, ...drawing }: AdHocUpload, signal: AbortSignal): Promise<AdHocAnswer> {

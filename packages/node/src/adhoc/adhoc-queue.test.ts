@@ -1,7 +1,8 @@
 import { CodedError } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
-import { AdHocQueue } from "./adhoc-queue.ts";
+import type { QueryTurns } from "../read/query-turns.ts";
+import { adHocQueue } from "./adhoc-queue.ts";
 
 const never = (): AbortSignal => new AbortController().signal;
 
@@ -20,10 +21,10 @@ const codeOf = (running: Promise<unknown>): Promise<unknown> => running.then(() 
 
 describe("the queue of ad hoc profiles", () => {
   let clock: ManualClock;
-  let queue: AdHocQueue;
+  let queue: QueryTurns;
   beforeEach(() => {
     clock = new ManualClock();
-    queue = new AdHocQueue({ clock });
+    queue = adHocQueue({ clock });
   });
 
   it("two are drawn at once, and the third when one of them ends", async () => {

@@ -215,6 +215,20 @@ describe("the age of ad hoc profiles", () => {
     expect(await world.names()).to.deep.equal(["p0"]);
   });
 
+  it("a bucket that is another one from some deletion on loses nothing more", async () => {
+    const expiry = world.open();
+    for (let i = 0; i < 3; i++) {
+      await world.put();
+      world.clock.advance(1);
+    }
+    world.clock.advance(2 * DAY_MS);
+    world.ensureOurs = async () => {
+      if ((await world.names()).length < 3) throw new Error("another bucket");
+    };
+    expect(await expiry.look().catch(String)).to.contain("another bucket");
+    expect(await world.names()).to.deep.equal(["p1", "p2"]);
+  });
+
   it("of many a look deletes some, and the next goes on", async () => {
     const expiry = world.open();
     for (let i = 0; i < 1500; i++) await world.put();

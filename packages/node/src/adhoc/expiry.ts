@@ -85,10 +85,11 @@ export class AdHocExpiry {
         logger.error("ad hoc profiles are not deleted for their age: this node's clock is not believed; set it right, or let this node reach its members", { because: problem, nowMs, profiles: expired.length });
         return false;
       }
-      await ensureOurs(signal);
       // By the reading that was compared: the clock may have been set right since the LIST.
       const old = expired.filter((object) => isExpired(object, nowMs, ageMsOf));
       for (const { key } of old) {
+        // Each time, since a thousand deletions take minutes: the bucket is asked again where its last answer is some seconds old.
+        await ensureOurs(signal);
         // Where this one cannot be deleted the next look begins behind it, so that it keeps no other from being deleted.
         this.#after = key;
         await bucket.delete(key, signal);

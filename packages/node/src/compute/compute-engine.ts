@@ -2,12 +2,14 @@
  * What one worker does: decodes pushes, holds the datasets that hash to it, builds their sections, scans them. Synchronous
  * and free of threads (worker-loop.ts).
  */
-import { assert, claimedInflatedBytes, CodedError, gunzipWithin, GzipTooLarge, invalidArgument, isGzip } from "@pyromesh/base";
+import { assert, CodedError } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
-import { encodeDatasetInSteps } from "@pyromesh/block";
-import type { BodyFormat, EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
-import { Dataset, DatasetSnapshot, encodePush, holdsManyProfiles, namedRefusal, pruneInSteps, readFormat, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import { encodeDatasetInSteps } from "@pyromesh/block/segment";
+import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
+import { Dataset, DatasetSnapshot, encodePush, namedRefusal, pruneInSteps, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import { readFormat } from "@pyromesh/profile/files";
 import { keyInBody } from "./body-key.ts";
+import { bodySizeLimit, openBody, tooLarge } from "./body-size.ts";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { WorkerScan } from "./worker-scan.ts";
@@ -339,46 +341,3 @@ function allRefused(refused: readonly CodedError[]): CodedError {
 
 /** Bytes of all records of one body of several profiles. Each profile's are bounded by themselves (profile/src/record/encode-push.ts). */
 const BODY_RECORD_BYTES_MAX = 64 * 2 ** 20;
-
-/** Applies also where a tenant's limit is higher or off: profile/src/pprof/pprof-decode.ts refuses what is larger, so inflating more would be wasted. */
-const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
-
-/** A body that is not compressed, in memory that is not shared. `limitBytes` 0: only what can be decoded is a bound. */
-export function openBody(body: Uint8Array, limitBytes: number): Uint8Array {
-  if (isGzip(body)) return inflate(body, limitBytes);
-  if (limitBytes > 0 && body.length > limitBytes) throw tooLarge(limitBytes);
-  return body.buffer instanceof SharedArrayBuffer ? body.slice() : body;
-}
-
-function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
-  const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
-  try {
-    return gunzipWithin(gzip, sizeBytesMax);
-  } catch (error) {
-    if (error instanceof GzipTooLarge) throw tooLarge(sizeBytesMax);
-    throw invalidArgument("PROFILE_GZIP_BROKEN", `the gzip stream is torn or damaged: send the whole profile`, error);
-  }
-}
-
-/** Throws PROFILE_TOO_LARGE where that is known without opening the body: by its size, or by what its gzip trailer claims. */
-export function checkClaimedSize({ pprof, format, settings }: Pick<EncodeTask, "pprof" | "format"> & { readonly settings: Pick<EncodeTask["settings"], "profileSizeBytesMax"> }): void {
-  const limitBytes = bodySizeLimit(format, settings);
-  const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
-  const sizeBytes = isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
-  if (sizeBytes > sizeBytesMax) throw tooLarge(sizeBytesMax);
-}
-
-/** 0: only what can be decoded is a bound. */
-function bodySizeLimit(format: BodyFormat | undefined, { profileSizeBytesMax }: Pick<EncodeTask["settings"], "profileSizeBytesMax">): number {
-  return format !== undefined && holdsManyProfiles(format) ? 0 : profileSizeBytesMax;
-}
-
-function tooLarge(sizeBytesMax: number): CodedError {
-  const advice = sizeBytesMax < OUTPUT_BYTES_MAX ? ": send a smaller one or raise limits.max_profile_size_bytes" : ", more than can be decoded: profile for a shorter time";
-  return new CodedError({
-    code: "PROFILE_TOO_LARGE",
-    kind: "invalid_argument",
-    message: `the profile is larger than ${sizeBytesMax} bytes once decompressed${advice}`,
-    details: { reason: "profile_size_limit" },
-  });
-}

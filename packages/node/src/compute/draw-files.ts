@@ -1,10 +1,12 @@
 /** Draws files of profiles that people uploaded, one or two for a diff, as the bytes of the reply. Pure; called in a worker, which keeps nothing. */
-import { printAdHocDiff, printAdHocGraph } from "@pyromesh/api";
+import { printAdHocDiff, printAdHocGraph } from "@pyromesh/api/print";
 import { assert, CodedError, invalidArgument } from "@pyromesh/base";
-import { flameGraph, flameGraphDiff, namedRefusal, readProfileFile } from "@pyromesh/profile";
-import type { FileProfile, Interrupt } from "@pyromesh/profile";
+import { flameGraph, flameGraphDiff, namedRefusal } from "@pyromesh/profile";
+import type { Interrupt } from "@pyromesh/profile";
+import { readProfileFile } from "@pyromesh/profile/files";
+import type { FileProfile } from "@pyromesh/profile/files";
+import { openBody } from "./body-size.ts";
 import type { DrawnFile, DrawTask, Finished } from "./compute.ts";
-import { openBody } from "./compute-engine.ts";
 
 /** `nonce`: 16 random bytes, which seed hash tables. */
 export function drawFiles(task: DrawTask, nonce: Uint8Array, interrupt: Interrupt): Finished {

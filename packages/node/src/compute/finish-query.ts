@@ -11,7 +11,7 @@ import {
   printSeries,
   printTopTable,
   printTree,
-} from "@pyromesh/api";
+} from "@pyromesh/api/print";
 import { unreachable } from "@pyromesh/base";
 import type { Interrupt, LocationTree, PointsShape, PprofInput } from "@pyromesh/profile";
 import {

@@ -6,7 +6,7 @@
  */
 import { CodedError } from "@pyromesh/base";
 import type { DatasetEntry } from "@pyromesh/block";
-import { openSection, SegmentDataset } from "@pyromesh/block";
+import { openSection, SegmentDataset } from "@pyromesh/block/segment";
 import { LRUCache } from "lru-cache";
 import type { SegmentPart } from "./compute.ts";
 

@@ -16,10 +16,10 @@ import type { Clock, Logger, Metrics } from "@pyromesh/base";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, recordFingerprint, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
+import { checkClaimedSize } from "./body-size.ts";
 import { buildShape, drawShape, finishShape, mergeShape, scanShape, sidesOf } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
 import type { BuiltDataset, Compute, DrawTask, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
-import { checkClaimedSize } from "./compute-engine.ts";
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { ComputeWorker, WorkerDeath } from "./compute-worker.ts";
 import { workerOf } from "./worker-of.ts";
@@ -290,7 +290,7 @@ export class WorkerCompute implements Compute {
 
   async draw(task: DrawTask, signal: AbortSignal): Promise<Finished> {
     for (const { bytes } of task.files) checkClaimedSize({ pprof: bytes, format: undefined, settings: task.limits }); // before it is copied
-    this.#refuseDeadlyQuery(() => drawShape(task, contentOf));
+    this.#refuseDeadlyQuery(() => drawShape(task, contentOf), DEADLY_FILE);
     const files = task.files.map(({ name, bytes }) => ({ name, bytes: sharedCopy(bytes) }));
     return this.#free().call<Finished>({ method: "draw", task: { ...task, files } }, signal);
   }
@@ -327,7 +327,7 @@ export class WorkerCompute implements Compute {
     return partial === undefined ? undefined : this.#scanned.get(partial);
   }
 
-  #refuseDeadlyQuery(shapeOf: () => string): void {
+  #refuseDeadlyQuery(shapeOf: () => string, { what, advice } = DEADLY_QUERY): void {
     if (this.#deadly.isEmpty) return;
     const seconds = this.#refusedForSeconds(shapeOf());
     if (seconds === 0) return;
@@ -335,7 +335,7 @@ export class WorkerCompute implements Compute {
       code: "QUERY_KILLS_WORKERS",
       // 400: a client that tries again, here or elsewhere, would kill another.
       kind: "failed_precondition",
-      message: `this query ended two worker threads, so it is refused for another ${seconds} s: ask for less (half the time range, one service in the selector, fewer nodes), or give the node more memory`,
+      message: `${what} ended two worker threads, so it is refused for another ${seconds} s: ${advice}, or give the node more memory`,
       details: { refusedForSeconds: seconds },
     });
   }
@@ -413,6 +413,9 @@ function pushesTooMany(): CodedError {
     details: { retryAfterSeconds },
   });
 }
+
+const DEADLY_QUERY = { what: "this query", advice: "ask for less (half the time range, one service in the selector, fewer nodes)" };
+const DEADLY_FILE = { what: "the drawing of this file", advice: "profile for a shorter time" };
 
 /** A push that is sent again has the same name. */
 function pushName({ tenant, pprof }: EncodeTask): string {

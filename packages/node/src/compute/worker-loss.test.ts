@@ -352,6 +352,18 @@ describe("a worker that dies", function () {
     expect(await diff(THERE, HERE)).to.include({ kind: "reply" });
   });
 
+  it("twice of the same uploaded file: its drawing is refused, and another file is drawn", async () => {
+    const draw = (text: string, name: string): Promise<unknown> =>
+      rig.compute.draw({ files: [{ name, bytes: Buffer.from(text) }], profileType: undefined, maxNodes: 10, limits: SETTINGS, reply: { id: "1", name, uploadedAt: 1 }, form: "json" }, never);
+    rig.threads.dieAt = (call) => !isPush(call) && call.method === "draw";
+    for (let time = 0; time < 2; time++) expect((await errorOf(draw("main;work 3\n", `${time}`))).code).to.equal("WORKER_LOST");
+    rig.threads.dieAt = undefined;
+    const refusal = await errorOf(draw("main;work 3\n", "by another name"));
+    expect(refusal).to.include({ code: "QUERY_KILLS_WORKERS", kind: "failed_precondition" });
+    expect(refusal.message).to.match(/^the drawing of this file ended two worker threads.*: profile for a shorter time/);
+    expect(await draw("main;work 4\n", "0")).to.include({ kind: "reply" });
+  });
+
   it("twice of the same build: it is refused, and queries over those rows go on", async () => {
     await pushAll(0, 2);
     const { generation } = await rig.cut();

@@ -1,5 +1,5 @@
 /** One query over what a worker holds of it: datasets in memory and in segments, each record once, into one partial answer. */
-import { SegmentDataset } from "@pyromesh/block";
+import { SegmentDataset } from "@pyromesh/block/segment";
 import type { DatasetView, Interrupt, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
   Cardinality,

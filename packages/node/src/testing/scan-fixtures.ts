@@ -1,5 +1,6 @@
 /** Rows and questions for tests of scans and of their partial answers. The same number is the same row. */
-import { encodeDataset, SegmentDataset } from "@pyromesh/block";
+import { encodeDataset } from "@pyromesh/block";
+import { SegmentDataset } from "@pyromesh/block/segment";
 import { Dataset, UNINTERRUPTED } from "@pyromesh/profile";
 import type { DatasetView } from "@pyromesh/profile";
 import { recordView } from "@pyromesh/profile/testing";

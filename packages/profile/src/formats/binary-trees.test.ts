@@ -2,7 +2,7 @@ import { ByteWriter, CodedError } from "@pyromesh/base";
 import { expect } from "chai";
 import { profileOfAppName } from "../text/folded.ts";
 import { stacksOf } from "../testing/format-stacks.ts";
-import type { BodyFormat } from "./formats.ts";
+import type { BodyFormat } from "./body-format.ts";
 
 const COUNTS = { profile: profileOfAppName("cpu", 0) };
 const TRIE: BodyFormat = { kind: "trie", form: COUNTS };

@@ -4,7 +4,7 @@ import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import type { Label } from "../labels/labels.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import { readFormat } from "../formats/formats.ts";
-import type { BodyFormat } from "../formats/formats.ts";
+import type { BodyFormat } from "../formats/body-format.ts";
 
 export interface FormatStacks {
   readonly labels: Readonly<Record<string, string>>;

@@ -4,7 +4,7 @@
  * fuzz` and tests.
  */
 import { ByteWriter } from "@pyromesh/base";
-import type { BodyFormat } from "../formats/formats.ts";
+import type { BodyFormat } from "../formats/body-format.ts";
 import { profileOfAppName } from "../text/folded.ts";
 import { drawOf } from "./draw.ts";
 import type { Draw } from "./draw.ts";
