@@ -5,7 +5,7 @@
 import { assert, CodedError } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps } from "@pyromesh/block/segment";
-import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
+import type { BodyFormat, EncodedRecord, Interrupt, PreparedRow, PushInput, RecordUse, RecordView } from "@pyromesh/profile";
 import { Dataset, DatasetSnapshot, encodePush, namedRefusal, pruneInSteps, refusal, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import { readFormat } from "@pyromesh/profile/files";
 import { keyInBody } from "./body-key.ts";
