@@ -13,7 +13,7 @@
  * `release`, which comes when the handler has ended, even where the request was answered before.
  */
 import { CodedError, MemoryBudget } from "@pyromesh/base";
-import type { BudgetWait, Clock, MemoryBudgetOptions } from "@pyromesh/base";
+import type { BudgetWait, Clock, MemoryBudgetOptions, Timer } from "@pyromesh/base";
 import { hasBody } from "../ports/http-stream.ts";
 import type { IncomingRequest } from "../ports/http-stream.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
@@ -79,6 +79,8 @@ export class RequestBody implements Waiting {
   readonly #request: IncomingRequest;
   readonly #memory: BodyMemory;
   readonly #timeouts: Timeouts<RequestBody>;
+  /** Of its arrival. */
+  #timeout: Timer | undefined;
   #takenBytes = 0;
   #isStarted = false;
   /** The body is neither complete nor given up. */
@@ -209,7 +211,7 @@ export class RequestBody implements Waiting {
 
   /** The listeners are never removed: that costs as much as adding them, and the request is collected soon. */
   #flow(): void {
-    this.#timeouts.add(this);
+    this.#timeout = this.#timeouts.add(this);
     this.#request.on("data", this.#onData).on("end", this.#onEnd).on("error", ignore); // an aborted request also closes its connection, and `onClosed` handles that
   }
 
@@ -225,7 +227,7 @@ export class RequestBody implements Waiting {
   readonly #onEnd = (): void => {
     if (!this.#isReading) return;
     this.#isWhole = true;
-    this.#timeouts.delete(this); // its client has done all it could, though the body may wait for memory
+    this.#timeout?.cancel(); // its client has done all it could, though the body may wait for memory
     if (this.#early === undefined) this.#complete();
   };
 
@@ -255,7 +257,7 @@ export class RequestBody implements Waiting {
     this.#isReading = false;
     this.#into = undefined;
     this.#early = undefined;
-    this.#timeouts.delete(this);
+    this.#timeout?.cancel();
   }
 
   #fail(error: CodedError): void {

@@ -5,6 +5,7 @@
  * What must stay true: a connection that sends nothing, or too little to tell, ends after the time for headers.
  */
 import type { Socket } from "node:net";
+import type { Timer } from "@pyromesh/base";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 
 interface FirstBytesHooks {
@@ -17,7 +18,7 @@ interface FirstBytesHooks {
 
 export class FirstBytes implements Waiting {
   readonly #socket: Socket;
-  readonly #timeouts: Timeouts;
+  readonly #timeout: Timer;
   readonly #hooks: FirstBytesHooks;
   /** Too few bytes to tell: less than MARK. */
   #held: Buffer | undefined;
@@ -25,8 +26,7 @@ export class FirstBytes implements Waiting {
   constructor(socket: Socket, hooks: FirstBytesHooks, modules: { readonly timeouts: Timeouts }) {
     this.#socket = socket;
     this.#hooks = hooks;
-    this.#timeouts = modules.timeouts;
-    this.#timeouts.add(this);
+    this.#timeout = modules.timeouts.add(this);
     socket.on("readable", this.#look).on("end", this.#giveUp).on("error", this.#giveUp).on("close", this.#stop);
   }
 
@@ -56,7 +56,7 @@ export class FirstBytes implements Waiting {
   };
 
   readonly #stop = (): void => {
-    this.#timeouts.delete(this);
+    this.#timeout.cancel();
     this.#socket.off("readable", this.#look).off("end", this.#giveUp).off("error", this.#giveUp).off("close", this.#stop);
   };
 }

@@ -82,6 +82,8 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
   #controller: AbortController | undefined;
   #isAborted = false;
   #abortReason: unknown;
+  /** The time limit of handlers. */
+  #timeout: Timer | undefined;
   /** The time limit that the client set. */
   #limit: Timer | undefined;
   #reply: ApiReply | undefined;
@@ -187,7 +189,7 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
   }
 
   run(handler: Handler): void {
-    this.#host.timeouts.add(this);
+    this.#timeout = this.#host.timeouts.add(this);
     // No handler of these reads a body. It is thrown away as it comes: unread, each of its chunks or frames would be an object.
     if ((this.method === "GET" || this.method === "HEAD") && hasBody(this.#request)) this.#request.resume();
     let work: Promise<ApiReply>;
@@ -227,7 +229,7 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
   reply(reply: ApiReply): void {
     if (this.#reply !== undefined) return;
     this.#reply = reply;
-    this.#host.timeouts.delete(this);
+    this.#timeout?.cancel();
     this.#limit?.cancel();
     try {
       this.#write(reply);

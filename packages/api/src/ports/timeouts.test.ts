@@ -1,4 +1,4 @@
-import type { Clock } from "@pyromesh/base";
+import type { Clock, Timer } from "@pyromesh/base";
 import { expect } from "chai";
 import { Timeouts } from "./timeouts.ts";
 
@@ -19,10 +19,8 @@ class World {
     this.timeouts = new Timeouts({ lengthMs: 100 }, { clock: clock as Clock }); // the only methods of the clock that it calls
   }
 
-  wait(name: string): { readonly onTimeout: () => void } {
-    const waiting = { onTimeout: (): void => void this.expired.push(name) };
-    this.timeouts.add(waiting);
-    return waiting;
+  wait(name: string): Timer {
+    return this.timeouts.add({ onTimeout: () => void this.expired.push(name) });
   }
 
   advanceTo(nowMs: number, earlyMs = 0): void {
@@ -58,7 +56,8 @@ describe("timeouts", () => {
     const first = world.wait("a");
     world.advanceTo(50);
     world.wait("b");
-    world.timeouts.delete(first);
+    first.cancel();
+    first.cancel();
     world.advanceTo(100);
     expect(world.expired).to.deep.equal([]);
     world.advanceTo(150);
@@ -84,18 +83,19 @@ describe("timeouts", () => {
     expect(world.expired).to.deep.equal([]);
   });
 
-  it("tells how old each one is, the oldest first, and lets it be deleted meanwhile", () => {
-    const first = world.wait("first");
-    world.advanceTo(30);
-    world.wait("second");
-    world.advanceTo(40);
+  it("tells how old each one is, the oldest first, but for those that are cancelled meanwhile", () => {
+    const timers: Timer[] = [];
+    for (const name of ["first", "second", "third", "fourth"]) {
+      timers.push(world.wait(name));
+      world.advanceTo(world.nowMs + 10);
+    }
     const ages: number[] = [];
-    world.timeouts.forEach((waiting, ageMs) => {
+    world.timeouts.forEach((_waiting, ageMs) => {
       ages.push(ageMs);
-      if (waiting === first) world.timeouts.delete(waiting);
+      if (ageMs === 40) for (const at of [0, 1, 3]) timers[at]!.cancel();
     });
-    expect(ages).to.deep.equal([40, 10]);
-    world.advanceTo(140);
-    expect(world.expired).to.deep.equal(["second"]);
+    expect(ages).to.deep.equal([40, 20]);
+    world.advanceTo(200);
+    expect(world.expired).to.deep.equal(["third"]);
   });
 });

@@ -2,20 +2,22 @@
  * Timeouts of one length, which share one timer. A timer of its own for every request would cost more than the timeout is worth: hardly
  * any request reaches it.
  *
- * There are at most as many timeouts as requests at work.
+ * There are at most as many timeouts as requests at work. They are a linked list whose members forget their neighbours as they leave. A Map would make
+ * a new table every few requests, and each old table refers to the next: once the garbage collector has moved one of them to the old generation, all
+ * later ones with their requests follow it there.
  */
 import type { Clock, Timer } from "@pyromesh/base";
 
 export interface Waiting {
-  /** Called when its time has passed, after it was removed. */
+  /** Called when its time has passed, once. */
   onTimeout(): void;
 }
 
 export class Timeouts<Each extends Waiting = Waiting> {
   readonly #lengthMs: number;
   readonly #clock: Clock;
-  /** When each one times out. All have the same length, so insertion order is also the order in which they time out. */
-  readonly #waiting = new Map<Each, number>();
+  /** Before the first and behind the last. All have the same length, so the order in which they were added is that in which they time out. */
+  readonly #ends = new Timeout<Each>();
   #timer: Timer | undefined;
 
   constructor(options: { readonly lengthMs: number }, modules: { readonly clock: Clock }) {
@@ -27,24 +29,24 @@ export class Timeouts<Each extends Waiting = Waiting> {
     return this.#lengthMs;
   }
 
-  add(waiting: Each): void {
-    this.#waiting.set(waiting, this.#clock.monotonicMs() + this.#lengthMs);
+  add(waiting: Each): Timer {
+    const timeout = new Timeout(waiting, this.#clock.monotonicMs() + this.#lengthMs);
+    timeout.linkBefore(this.#ends);
     if (this.#timer === undefined) this.#wait(this.#lengthMs);
+    return timeout;
   }
 
-  delete(waiting: Each): void {
-    this.#waiting.delete(waiting);
-  }
-
-  /** The longest first. `visit` may delete the one that it is given. */
+  /** Those that wait now, the longest first. `visit` may cancel any of them. */
   forEach(visit: (waiting: Each, ageMs: number) => void): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const [waiting, deadlineMs] of this.#waiting) visit(waiting, nowMs + this.#lengthMs - deadlineMs);
+    const all: Timeout<Each>[] = [];
+    for (let timeout = this.#ends.next; timeout !== this.#ends; timeout = timeout.next) all.push(timeout);
+    for (const { isListed, waiting, deadlineMs } of all) if (isListed) visit(waiting!, nowMs + this.#lengthMs - deadlineMs); // only the ends have none
   }
 
   /** Removes the timer: no timeout fires any more. */
   stop(): void {
-    this.#waiting.clear();
+    this.#ends.cancel();
     this.#timer?.cancel();
     this.#timer = undefined;
   }
@@ -55,12 +57,43 @@ export class Timeouts<Each extends Waiting = Waiting> {
 
   #expire(): void {
     this.#timer = undefined;
-    for (const [waiting, deadlineMs] of this.#waiting) {
-      const leftMs = deadlineMs - this.#clock.monotonicMs();
+    for (let { next: first } = this.#ends; first.waiting !== undefined; { next: first } = this.#ends) {
+      const leftMs = first.deadlineMs - this.#clock.monotonicMs();
       // A timer may fire a little early. A wait below its resolution would fire early again, at once.
       if (leftMs > 0) return this.#wait(Math.max(1, leftMs));
-      this.#waiting.delete(waiting);
-      waiting.onTimeout();
+      first.cancel();
+      first.waiting.onTimeout();
     }
+  }
+}
+
+/** One in the list, or, with nobody waiting, the ends of it. One that has left is a list of its own. */
+class Timeout<Each extends Waiting> implements Timer {
+  next: Timeout<Each> = this;
+  #previous: Timeout<Each> = this;
+  readonly waiting: Each | undefined;
+  readonly deadlineMs: number;
+
+  constructor(waiting?: Each, deadlineMs = Infinity) {
+    this.waiting = waiting;
+    this.deadlineMs = deadlineMs;
+  }
+
+  get isListed(): boolean {
+    return this.next !== this;
+  }
+
+  linkBefore(other: Timeout<Each>): void {
+    this.next = other;
+    this.#previous = other.#previous;
+    this.#previous.next = this;
+    other.#previous = this;
+  }
+
+  cancel(): void {
+    this.#previous.next = this.next;
+    this.next.#previous = this.#previous;
+    this.next = this;
+    this.#previous = this;
   }
 }

@@ -71,8 +71,11 @@ export class ComputeWorker {
   #epoch = 0;
   readonly #waiting = new WorkerQueue<Pending>();
   #nextOrder = 0;
-  /** By number. At most one batch of short calls: what arrives while the worker is busy is sent together afterwards (docs/decisions/0006-workers.md). */
-  readonly #away = new Map<number, Batch>();
+  /**
+   * In the order of their numbers. At most one batch of short calls: what arrives while the worker is busy is sent together afterwards
+   * (docs/decisions/0006-workers.md). With one each of the other kinds they are a handful, so a list is searched.
+   */
+  #away: Batch[] = [];
   /** Scans and builds that wait for rows to be read back. They count in `load`. */
   #held: Pending[] = [];
   #batchNumber = 0;
@@ -297,7 +300,7 @@ export class ComputeWorker {
     this.#ending = undefined;
     this.#isWhole = false;
     this.#hasServed = false;
-    this.#away.clear();
+    this.#away = [];
     this.#records = [];
     this.#recordBytes = 0;
     this.#rows = [];
@@ -411,7 +414,7 @@ export class ComputeWorker {
         continue;
       }
       const number = ++this.#batchNumber;
-      this.#away.set(number, { number, kind: first.kind, pendings });
+      this.#away.push({ number, kind: first.kind, pendings });
       const batch: [number, ...WorkerCall[]] = [number];
       for (const { call } of pendings) batch.push(call);
       this.#thread.post(batch satisfies WorkerBatch);
@@ -420,12 +423,12 @@ export class ComputeWorker {
 
   #kindsAway(): Away {
     const away = { short: false, listing: false, scan: false, alone: false };
-    for (const { kind } of this.#away.values()) away[kind === "apart" ? "short" : kind] = true;
+    for (const { kind } of this.#away) away[kind === "apart" ? "short" : kind] = true;
     return away;
   }
 
   #callsAway(isWanted: (batch: Batch) => boolean = () => true): Pending[] {
-    return [...this.#away.values()].filter(isWanted).flatMap(({ pendings }) => pendings);
+    return this.#away.filter(isWanted).flatMap(({ pendings }) => pendings);
   }
 
   #knowsSettings(number: number): boolean {
@@ -434,9 +437,10 @@ export class ComputeWorker {
   }
 
   #onReply([number, ...outcomes]: WorkerReply): void {
-    const batch = this.#away.get(number);
+    const at = this.#away.findIndex((batch) => batch.number === number);
+    const batch = this.#away[at];
     if (batch === undefined) return;
-    this.#away.delete(number);
+    this.#away.splice(at, 1);
     this.#hasServed = this.#isWhole;
     this.#send();
     for (const [index, pending] of batch.pendings.entries()) this.#settle(pending, outcomes[index]);
@@ -464,7 +468,7 @@ export class ComputeWorker {
   /** Removes a call that waits. One that is with the worker ends there at its next slice, and its outcome is ignored. */
   #cancel(pending: Pending): void {
     if (!this.#end(pending)) return;
-    const batch = [...this.#away.values()].find(({ pendings }) => pendings.includes(pending));
+    const batch = this.#away.find(({ pendings }) => pendings.includes(pending));
     if (batch !== undefined) Atomics.store(this.#canceled, cancelCell(pending.call), BigInt(batch.number));
     else {
       this.#waiting.remove(pending);
