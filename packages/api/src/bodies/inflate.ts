@@ -186,5 +186,5 @@ function tooLarge({ sizeBytesMax, advice }: InflateOptions): CodedError {
 }
 
 function torn(coding: ContentCoding, cause: unknown): CodedError {
-  return invalidArgument("CONTENT_ENCODING_TORN", `the body is not a complete ${coding} stream, which the request says it is: ${messageOf(cause)}`, cause);
+  return invalidArgument("CONTENT_ENCODING_TORN", `the body is not a complete ${coding} stream, which the request says it is (${messageOf(cause)}): send all of it, or name the encoding that it has`, cause);
 }

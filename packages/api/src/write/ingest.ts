@@ -242,7 +242,7 @@ function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampl
 }
 
 function configInvalid(why: string): CodedError {
-  return invalidArgument("INGEST_CONFIG_INVALID", `the field sample_type_config is not understood: ${why.slice(0, 200)}`);
+  return invalidArgument("INGEST_CONFIG_INVALID", `the field sample_type_config is not understood (${why.slice(0, 200)}): send {"<sample type>": {"display-name": "...", "units": "..."}} as JSON, or leave the field out`);
 }
 
 // --- labels -----------------------------------------------------------------------------------------------------------
