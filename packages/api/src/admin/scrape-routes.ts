@@ -109,7 +109,8 @@ function stateText({ health, lastError, member }: ScrapedTarget): string {
 function scrapesText({ lastScrapeMs, lastDurationMs, nextScrapeMs }: ScrapedTarget): string {
   const at = (timeMs: number): string => number(new Date(timeMs).toISOString().slice(0, 19).replace("T", " "));
   const last = lastScrapeMs === undefined ? [] : [`last ${at(lastScrapeMs)}`, `took ${number(secondsText(Math.round(lastDurationMs)))}`];
-  return [...last, ...(nextScrapeMs === undefined ? [] : [`next ${at(nextScrapeMs)}`])].join("<br>");
+  const lines = [...last, ...(nextScrapeMs === undefined ? [] : [`next ${at(nextScrapeMs)}`])];
+  return lines.map((line) => `<div class="line">${line}</div>`).join("");
 }
 
 function memberText({ member }: ScrapedTarget): string {
