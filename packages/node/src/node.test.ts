@@ -414,8 +414,8 @@ describe("node", function () {
       expect(world.lines.map(({ message }) => message)).not.to.include("ready");
     });
 
-    it("it warns that --retention deletes nothing yet, and does not where it is 0", async () => {
-      const warnings = (): number => world.lines.splice(0).filter(({ level, message }) => level === "warn" && message.includes("deletes nothing, whatever --retention says")).length;
+    it("it warns that --retention deletes no segments yet, and does not where it is 0", async () => {
+      const warnings = (): number => world.lines.splice(0).filter(({ level, message }) => level === "warn" && message.includes("deletes no segments, whatever --retention says")).length;
       await (await world.start()).stop();
       expect(warnings(), "by default it is 31d").to.equal(1);
       world.flags.set("retention", ["0"]);

@@ -229,7 +229,7 @@ export class Node {
 
   async #start(): Promise<void> {
     const { logger } = this.#modules;
-    if (this.#config.retentionMs > 0) logger.warn("this version deletes nothing, whatever --retention says: the bucket grows; --retention 0 ends this warning");
+    if (this.#config.retentionMs > 0) logger.warn("this version deletes no segments, whatever --retention says: the bucket grows; --retention 0 ends this warning");
     await this.replay();
     const { adHocExpiry, catalog, flusher, head, link, member, writeHealth } = this.#replayed;
     await writeHealth.start();

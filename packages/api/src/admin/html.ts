@@ -45,7 +45,7 @@ const STYLE =
   "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #8884;vertical-align:top}" +
   "code,.num{font-family:ui-monospace,monospace;font-variant-numeric:tabular-nums}" +
   ".good{color:#18794e}.bad{color:#cd2b31;font-weight:600}.dim{opacity:.65}.ring{display:flex;gap:2rem;flex-wrap:wrap;align-items:center}.ring>div{flex:1;min-width:18rem}" +
-  ".wide td{overflow-wrap:anywhere}.wide td:first-child{min-width:7rem}" +
+  ".wide td{overflow-wrap:anywhere}.line{white-space:nowrap}.wide td:first-child{min-width:7rem}" +
   "@media(max-width:48rem){.wide thead{display:none}.wide tr{display:block;padding:.5rem 0;border-bottom:1px solid #8884}.wide td{display:block;padding:.1rem 0;border:0}.wide td:empty{display:none}}" +
   "@media(prefers-color-scheme:dark){.good{color:#4cc38a}.bad{color:#ff8589}a{color:#7cb9ff}}";
 

@@ -76,7 +76,7 @@ describe("scrape routes", () => {
 
   it("/targets is a page: states, errors, who scrapes what, what was dropped and why; and no label can be markup", async () => {
     const html = await (await api.get("/targets")).text();
-    for (const text of ["this node scrapes 1 of them, of which 0 are up", "status 404", "http://node-2:4040/targets", "relabel_configs[0] dropped it", "Dropped: 2500", "0.25s"]) expect(html).include(text);
+    for (const text of ["this node scrapes 1 of them, and 0 of these are up", "status 404", "http://node-2:4040/targets", "relabel_configs[0] dropped it", "Dropped: 2500", "0.25s"]) expect(html).include(text);
     expect(html).not.include("<b>shop");
     shown = { active: [], dropped: [], droppedCounts: {} };
     expect(await (await api.get("/targets")).text()).include("Nothing is scraped");

@@ -73,7 +73,7 @@ function targetsPage({ active, dropped, droppedCounts }: ScrapedTargets): ApiRep
   const summary =
     active.length + dropped.length === 0
       ? "<p>Nothing is scraped: the configuration has no <code>scrape_configs</code>, or discovery has found no target yet.</p>"
-      : `<p>${active.length} targets, each one profile of one program; this node scrapes ${here.length} of them, of which ${here.filter(({ health }) => health === "up").length} are up. The state of others is on the page of the member that scrapes them.</p>`;
+      : `<p>${active.length} targets, each one profile of one program; this node scrapes ${here.length} of them, and ${here.filter(({ health }) => health === "up").length} of these are up.${active.length > here.length ? " The state of others is on the page of the member that scrapes them." : ""}</p>`;
   // What is wrong comes first: of many targets the rest is not in the table.
   const rows = active.toSorted((a, b) => urgency(b) - urgency(a)).slice(0, ROWS_MAX).map((target) => [
     `${escapeHtml(target.jobName)}<br>${escapeHtml(target.profileName)}`,
@@ -109,7 +109,8 @@ function stateText({ health, lastError, member }: ScrapedTarget): string {
 function scrapesText({ lastScrapeMs, lastDurationMs, nextScrapeMs }: ScrapedTarget): string {
   const at = (timeMs: number): string => number(new Date(timeMs).toISOString().slice(0, 19).replace("T", " "));
   const last = lastScrapeMs === undefined ? [] : [`last ${at(lastScrapeMs)}`, `took ${number(secondsText(Math.round(lastDurationMs)))}`];
-  return [...last, ...(nextScrapeMs === undefined ? [] : [`next ${at(nextScrapeMs)}`])].join("<br>");
+  const lines = [...last, ...(nextScrapeMs === undefined ? [] : [`next ${at(nextScrapeMs)}`])];
+  return lines.map((line) => `<div class="line">${line}</div>`).join("");
 }
 
 function memberText({ member }: ScrapedTarget): string {

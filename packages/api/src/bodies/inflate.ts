@@ -42,7 +42,7 @@ interface InflateModules {
 const AT_ONCE_BYTES_MAX = 4 * 2 ** 20;
 /** Larger bodies are decompressed in pieces, so that other work gets the pool in between, and a refusal ends them early. */
 const PIECE_BYTES = 256 * 2 ** 10;
-/** From this on the garbage of earlier bodies is freed before memory is made for one, and its own pieces when it is whole: no budget counts either. */
+/** For a body of this size or more, garbage is collected before its buffer is made and after it is whole: earlier bodies, and its own pieces, are in no budget. */
 const LARGE_BYTES = 8 * 2 ** 20;
 
 /** Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
@@ -186,5 +186,5 @@ function tooLarge({ sizeBytesMax, advice }: InflateOptions): CodedError {
 }
 
 function torn(coding: ContentCoding, cause: unknown): CodedError {
-  return invalidArgument("CONTENT_ENCODING_TORN", `the body is not a complete ${coding} stream, which the request says it is: ${messageOf(cause)}`, cause);
+  return invalidArgument("CONTENT_ENCODING_TORN", `the body is not a complete ${coding} stream, which the request says it is (${messageOf(cause)}): send all of it, or name the encoding that it has`, cause);
 }

@@ -10,8 +10,8 @@
  *   format=folded | groups | collapsed, or none                `main;work;sum 40` a line
  *   anything else                                              the same, as Pyroscope; 422, naming these, where it does not read so
  *
- * Status codes differ from Push for the same data: 422 for a profile that cannot be parsed or is not valid, 400 only for the query
- * string, 413 for a profile that the rate limit can never let through, and 415 for an unknown Content-Encoding.
+ * Status codes differ from Push for the same data (ingestStatus): 422 for a profile that cannot be parsed, and for a pprof or a recording that breaks a
+ * limit; 400 for the query string, and for another format that breaks a limit; 413 for a profile that the rate limit can never let through, and 415 for an unknown Content-Encoding.
  */
 import { checkJsonBounds, CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
@@ -242,7 +242,7 @@ function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampl
 }
 
 function configInvalid(why: string): CodedError {
-  return invalidArgument("INGEST_CONFIG_INVALID", `the field sample_type_config is not understood: ${why.slice(0, 200)}`);
+  return invalidArgument("INGEST_CONFIG_INVALID", `the field sample_type_config is not understood (${why.slice(0, 200)}): send {"<sample type>": {"display-name": "...", "units": "..."}} as JSON, or leave the field out`);
 }
 
 // --- labels -----------------------------------------------------------------------------------------------------------

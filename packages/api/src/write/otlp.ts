@@ -90,7 +90,7 @@ async function exportProfiles(request: ApiRequest, codec: Codec, options: WriteO
     fallbackTimeMs: undefined,
     idempotencyKey,
     ingest: undefined,
-    describe: "the export",
+    describe: "OTLP",
   } as const;
   const { refused, parts = [] } = await keepBodies({ tenant, profiles: [profile], sizesBytes: [body.length] }, request.caller, modules);
   const [first] = refused;

@@ -14,7 +14,7 @@
  *   hello         0x01   "PYRO"   uvarint version min   uvarint version max   text cluster name   32 bytes nonce
  *   proof         0x02   u8 count (0: no secret, at most 2)   count x 32 bytes
  *   introduction  0x03   text member name   text store id   text boot id   text bucket id ("": not known)   text build
- *                        bytes formats   bytes promises (membership/announced-formats.ts; not sent by builds from before them)
+ *                        bytes formats   bytes promises (items/announced-formats.ts; not sent by builds from before them)
  *   welcome       0x04
  *   refusal       0x05   u8 code (REFUSALS)   text sentence
  *

@@ -95,7 +95,7 @@ describe("pyromesh push", () => {
     const ran = await run(["push", "bad", "gone", "good"], { files: { bad: new TextEncoder().encode("hello there"), good: cpuProfile() }, replies: [ok()] });
     expect(ran.exitCode).to.equal(1);
     expect(ran.calls).to.have.length(1);
-    expect(ran.notes).to.match(/^bad is not a pprof file: /m).and.match(/^gone: ENOENT/m).and.match(/^pushed 1 file /m).and.match(/^2 files failed$/m);
+    expect(ran.notes).to.match(/^bad is not a pprof file \(.*\): send files of other formats to \/ingest/m).and.match(/^gone: ENOENT/m).and.match(/^pushed 1 file /m).and.match(/^2 files failed$/m);
   });
 
   it("says what the server refused, and how to push an old file", async () => {

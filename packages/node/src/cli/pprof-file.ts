@@ -5,7 +5,7 @@
  *   Profile: 1 sample_type { 1 type, 2 unit }   2 sample   6 string_table   9 time_nanos
  */
 import { gunzipSync } from "node:zlib";
-import { ByteReader, ByteWriter, CodedError, isGzip } from "@pyromesh/base";
+import { ByteReader, ByteWriter, CodedError, isGzip, messageOf } from "@pyromesh/base";
 
 export interface PprofFile {
   /** The file's bytes, inflated. */
@@ -31,7 +31,7 @@ export function readPprofFile(content: Uint8Array, file: string): PprofFile {
     if (sampleTypes.length === 0 || sampleTypes.includes("")) throw new Error("it names no sample types");
     return { bytes, sampleTypes };
   } catch (thrown) {
-    throw new CodedError({ code: "FILE_NOT_PPROF", kind: "invalid_argument", message: `${file} is not a pprof file: ${thrown instanceof Error ? thrown.message : String(thrown)}`, details: { file }, cause: thrown });
+    throw new CodedError({ code: "FILE_NOT_PPROF", kind: "invalid_argument", message: `${file} is not a pprof file (${messageOf(thrown)}): send files of other formats to /ingest?name=...&format=folded, jfr or speedscope`, details: { file }, cause: thrown });
   }
 }
 

@@ -172,6 +172,10 @@ describe("a file of profiles", () => {
     expect(outcomes.get("PROFILE_MALFORMED"), JSON.stringify([...outcomes])).greaterThan(80);
   });
 
+  it("of no format that is read it is refused with what it was taken for", () => {
+    expect(messageOf(() => read(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0])))).to.match(/^the file is no text and no JFR recording, and cannot be read as pprof: /);
+  });
+
   it("without a sample it is refused, and so is an empty one", () => {
     expect(messageOf(() => read(""))).to.contain("no samples");
     expect(messageOf(() => read(new PprofWriter({ ...TYPES, period: 10, sampleTypes: [{ type: "cpu", unit: "nanoseconds" }] }).finish()))).to.contain("no samples");

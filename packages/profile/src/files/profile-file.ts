@@ -8,6 +8,7 @@
  * A file may hold several types. Each has the name of its sample type; where two differ in their profile alone, as contentions of `mutex` and of
  * `block` do, that stands before it: `mutex:contentions`. Profiles of one type, as those of several threads, are added up.
  */
+import { CodedError } from "@pyromesh/base";
 import type { GraphMetadata } from "../graph/graph-metadata.ts";
 import { graphMetadata } from "../graph/graph-metadata.ts";
 import { NameTreeBuilder } from "../graph/name-tree.ts";
@@ -17,7 +18,7 @@ import { readFormat } from "../formats/formats.ts";
 import { LABEL_NAME, labelValue } from "../labels/labels.ts";
 import type { ProfileLimits } from "../labels/limits.ts";
 import type { SampleType } from "../labels/profile-type.ts";
-import { malformed, refusal } from "../labels/refusal.ts";
+import { malformed, namedRefusal, refusal } from "../labels/refusal.ts";
 import type { Interrupt } from "../model/interrupt.ts";
 import type { RecordView } from "../model/record-view.ts";
 import type { NameTree } from "../model/stacktrace-tree.ts";
@@ -53,8 +54,7 @@ export function readProfileFile(bytes: Uint8Array, name: string, context: FileCo
     return [{ name: metadata.name, metadata, tree: () => tree }];
   }
   interrupt.now();
-  const profiles: Iterable<FormatProfile> = format === "pprof" ? [{ pprof: bytes, labels: [] }] : readFormat(FORMS[format], bytes, { labels: [], limits: context.limits, fallbackTimeNs: TIME_NS }).profiles;
-  const records = recordsOf(profiles, context, interrupt);
+  const records = format === "pprof" ? pprofRecords(bytes, context, interrupt) : recordsOf(readFormat(FORMS[format], bytes, { labels: [], limits: context.limits, fallbackTimeNs: TIME_NS }).profiles, context, interrupt);
   const types = typesOf(records);
   if (types.length === 0) throw malformed("the file holds no samples with a value: send a profile with some");
   return types.map(({ key, sampleType, name: own }) => ({ name: own, metadata: { ...graphMetadata(sampleType), name: own }, tree: (during) => treeOf(records, key, during) }));
@@ -92,6 +92,16 @@ function recordsOf(profiles: Iterable<FormatProfile>, { limits, nonce }: FileCon
     interrupt.now();
   }
   return records;
+}
+
+/** Of bytes that are no other format: they may be no profile at all, so a refusal says what they were taken for. */
+function pprofRecords(bytes: Uint8Array, context: FileContext, interrupt: Interrupt): readonly Uint8Array[] {
+  try {
+    return recordsOf([{ pprof: bytes, labels: [] }], context, interrupt);
+  } catch (thrown) {
+    if (!(thrown instanceof CodedError) || thrown.code !== "PROFILE_MALFORMED") throw thrown;
+    throw namedRefusal("the file is no text and no JFR recording, and cannot be read as pprof", thrown);
+  }
 }
 
 const ANY_TIME = { rejectOlderThanMs: 0, rejectNewerThanMs: 0 };

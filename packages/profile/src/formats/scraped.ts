@@ -2,8 +2,8 @@
  * A pprof that a program answered when it was asked for it (scraping). Two things are done to it, and all else is kept byte for byte:
  *
  *   time       a profile without a time of its own gets that of the scrape, so that the same scrape pushed twice has one identity
- *   counters   heap, block and mutex profiles of Go count from the start of the program. What is stored is the difference to the scrape
- *              before, by stacktrace and labels: of the sample types that count (COUNTING_TYPES). The others, `inuse_*`, say what is, and stay
+ *   counters   heap, block and mutex profiles of Go are cumulative: they count from the start of the program. What is stored is the difference to
+ *              the scrape before, by stacktrace and labels, of the cumulative sample types (COUNTING_TYPES). The others, `inuse_*`, stay as they are
  *
  *              before      now       stored
  *   main;a     10          14        4
@@ -11,7 +11,7 @@
  *   main;c     5           5         no sample
  *
  * A value that fell, or a stacktrace that is gone, means that the program started again: what it counted before the scrape before is unknown,
- * so nothing that counts is stored, and the next difference is to this scrape. The same holds where there is no scrape before.
+ * so nothing of the cumulative types is stored, and the next difference is to this scrape. The same holds where there is no scrape before.
  *
  * Stacktraces are compared by function, file and line, or by address where a location has no function: ids differ from one answer to the next.
  * Differences are exact over int64. Time and memory are linear in the two bodies, which the limits of a profile bound.

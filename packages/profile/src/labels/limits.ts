@@ -88,7 +88,7 @@ export function checkTime(timeNs: bigint, nowMs: number, window: AcceptanceWindo
   if (window.rejectOlderThanMs > 0 && timeMs < nowMs - window.rejectOlderThanMs) {
     throw refusal(
       "not_in_ingestion_window",
-      `the profile's time, ${describeTime(timeMs)}, is ${Math.round((nowMs - timeMs) / 1000)} s in the past and at most ${window.rejectOlderThanMs / 1000} s are taken: set time_nanos to when it was taken, or raise limits.reject_older_than`,
+      `the profile's time, ${describeTime(timeMs)}, is ${Math.round((nowMs - timeMs) / 1000)} s in the past and at most ${window.rejectOlderThanMs / 1000} s are taken: send it with the time at which it was taken, or raise limits.reject_older_than`,
     );
   }
   if (window.rejectNewerThanMs > 0 && timeMs > nowMs + window.rejectNewerThanMs) {

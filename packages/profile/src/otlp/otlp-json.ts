@@ -137,7 +137,7 @@ export function bytesOfJson(body: Uint8Array): { readonly bytes: Uint8Array; rea
   try {
     parsed = JSON.parse(text);
   } catch (cause) {
-    throw malformed(`the export is no JSON: ${cause instanceof Error ? cause.message.slice(0, 100) : "it cannot be parsed"}`);
+    throw malformed(`the export is no JSON (${cause instanceof Error ? cause.message.slice(0, 100) : "it cannot be parsed"}): send an ExportProfilesServiceRequest as OTLP/JSON`);
   }
   const out = new MessageBuffer();
   const is17 = ONLY_1_7.test(text);

@@ -16,7 +16,7 @@ export const KNOWN_PROFILES: readonly ProfileSettings[] = [
   { name: "process_cpu", isEnabled: true, path: "/debug/pprof/profile", isDelta: true },
 ];
 
-/** The profiles whose values Go counts from the start of the program on. */
+/** The cumulative profiles: Go counts their values from the start of the program on. */
 export const CUMULATIVE_PROFILES: readonly string[] = ["block", "memory", "mutex"];
 
 export interface ProfilingSettings {

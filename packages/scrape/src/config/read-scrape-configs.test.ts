@@ -116,6 +116,7 @@ describe("scrape_configs", () => {
     ["a label that is no name", { static_configs: [{ targets: [], labels: { "a-b": "c" } }] }, "static_configs.0.labels: \"a-b\""],
     ["a group in place of a list", { static_configs: {} }, "static_configs: static_configs is a list"],
     ["a metrics path", { metrics_path: "/metrics" }, "metrics_path: metrics_path is not known here: each profile"],
+    ["discovery of Prometheus that is not here", { consul_sd_configs: [] }, "consul_sd_configs: consul_sd_configs is not known here: write http_sd_configs"],
     ["a bearer token of old", { bearer_token: "x" }, "bearer_token: bearer_token is not known here: write authorization"],
     ["two authorizations", { authorization: { credentials: "x" }, basic_auth: { username: "u", password: "p" } }, "basic_auth: authorization and basic_auth"],
     ["a secret twice", { authorization: { credentials: "x", credentials_file: "y" } }, "authorization.credentials_file: credentials and"],

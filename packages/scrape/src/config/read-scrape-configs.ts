@@ -55,13 +55,19 @@ export function printPath(path: ScrapeProblem["path"]): string {
   return `scrape_configs${path.map((part) => (typeof part === "number" ? `[${part}]` : `.${part}`)).join("")}`;
 }
 
+/** Discovery of Prometheus that is most used, of what is not here. */
+const OTHER_DISCOVERY = ["azure", "consul", "docker", "dockerswarm", "ec2", "eureka", "gce", "nomad", "openstack"];
+
 const HINTS: Readonly<Record<string, string>> = {
   ...HTTP_HINTS,
+  ...Object.fromEntries(OTHER_DISCOVERY.map((name) => [`${name}_sd_configs`, "write http_sd_configs or file_sd_configs, with a program beside it that lists what it finds there"])),
   metrics_path: "each profile has a path of its own: write profiling_config: {pprof_config: {memory: {path: ...}}}",
   metric_relabel_configs: "labels of series come from relabel_configs",
   honor_labels: "labels come from discovery and relabel_configs alone",
   honor_timestamps: "a profile says itself when it was taken",
 };
+
+
 
 function readJob(job: GroupReader): ScrapeConfig {
   const jobName = job.neededText("job_name", "checkout");

@@ -46,7 +46,7 @@ describe("http discovery", () => {
 
   const WRONG: readonly (readonly [string, DiscoveryWorld["answer"], string])[] = [
     ["another status", () => textReply(503, "[]", "application/json"), "the server answered 503"],
-    ["another type", () => textReply(200, "[]", "text/html"), "not application/json"],
+    ["another type", () => textReply(200, "[]", "text/html"), "should have application/json"],
     ["no JSON", () => textReply(200, "[", "application/json"), "JSON"],
     ["no list", () => jsonReply({}), "not a list of groups"],
     ["too much", () => textReply(200, " ".repeat(17 * 2 ** 20), "application/json"), "the body has more than"],

@@ -19,7 +19,7 @@ export function httpDiscovery(config: HttpConfig, modules: DiscoveryModules): Di
     const reply = await modules.fetch({ url: config.url, headers, settings: config.http, signal });
     if (reply.status !== 200) throw new Error(`the server answered ${reply.status}, not 200`);
     const type = reply.headers["content-type"] ?? "";
-    if (!/^application\/json\s*(;|$)/i.test(type.trim())) throw new Error(`the answer is ${JSON.stringify(type.slice(0, 60))}, not application/json`);
+    if (!/^application\/json\s*(;|$)/i.test(type.trim())) throw new Error(`the answer has the content type ${JSON.stringify(type.slice(0, 60))} and should have application/json`);
     const text = decodeUtf8(await readBody(reply, BODY_SIZE_BYTES_MAX));
     if (text === known) return;
     const groups = readGroups(JSON.parse(text), { __meta_url: config.url });

@@ -63,7 +63,7 @@ describe("requests of a real node", () => {
     });
     expect(Buffer.from(await readBody(await ask(`${url}/near`), 10)).toString()).to.equal("there");
     expect(String(await ask(`${url}/far`).catch((thrown: unknown) => thrown))).to.include("another scheme, host or port");
-    expect(String(await ask(`${url}/round`).catch((thrown: unknown) => thrown))).to.include("no end");
+    expect(String(await ask(`${url}/round`).catch((thrown: unknown) => thrown))).to.include("more than 5 times");
     expect((await ask(`${url}/near`, { follow_redirects: false })).status).to.equal(302);
     expect(received.every(({ url: path }) => path !== "/")).to.equal(true);
   });
@@ -81,6 +81,19 @@ describe("requests of a real node", () => {
     const read = readBody(reply, 10).catch((thrown: unknown) => thrown);
     reading.abort();
     expect(await read).to.be.instanceOf(Error);
+  });
+
+  it("say in one line what to check where no reply came", async () => {
+    const closing = await serve((request) => void request.socket.destroy());
+    const cases = [
+      ["http://127.0.0.1:1/", "connect ECONNREFUSED 127.0.0.1:1: check that the program runs and listens there"],
+      [closing.replace("http:", "https:"), "the port does not speak TLS as it is asked to: check the scheme and the port"],
+      [closing, "socket hang up: the connection was closed before a reply came; check that the port speaks HTTP, and the scheme"],
+    ] as const;
+    for (const [url, message] of cases) {
+      const failed = await ask(url).catch((thrown: unknown) => thrown);
+      expect((failed as Error).message, url).to.equal(message);
+    }
   });
 
   it("end where a body is larger than it may be, packed or not", async () => {

@@ -10,6 +10,7 @@ import { request as httpsRequest } from "node:https";
 import type { RequestOptions } from "node:https";
 import { messageOf } from "@pyromesh/base";
 import type { AuthorizationSettings, HttpSettings, Secret } from "../config/scrape-config.ts";
+import { explainedFault } from "./explained-fault.ts";
 import type { HttpFetch, HttpGet, HttpReply } from "./http-get.ts";
 
 const REDIRECTS_MAX = 5;
@@ -24,9 +25,9 @@ export function nodeHttp({ readFile }: { readonly readFile: (file: string) => Pr
       const location = reply.headers["location"];
       if (!get.settings.isRedirectFollowed || ![301, 302, 303, 307, 308].includes(reply.statusCode ?? 0) || location === undefined) return replyOf(reply);
       reply.destroy();
-      if (redirectCount === REDIRECTS_MAX) throw new Error(`${REDIRECTS_MAX} redirects, and no end`);
+      if (redirectCount === REDIRECTS_MAX) throw new Error(`the server redirects more than ${REDIRECTS_MAX} times`);
       const next = URL.parse(location, url.href);
-      if (next === null || next.origin !== url.origin) throw new Error("it redirects to another scheme, host or port, which is not followed");
+      if (next === null || next.origin !== url.origin) throw new Error("the server redirects to another scheme, host or port, which is not followed: write that address as the target");
       url = next;
     }
   };
@@ -45,7 +46,7 @@ async function ask(url: URL, { headers, settings, signal }: HttpGet, readFile: (
       ...tls,
     };
     const request = url.protocol === "https:" ? httpsRequest(url, options, resolve) : httpRequest(url, options, resolve);
-    request.on("error", reject);
+    request.on("error", (error) => reject(explainedFault(error)));
     request.end();
   });
 }

@@ -3,7 +3,7 @@
  * scraped no more at once; a target that stays keeps its scraper, whatever else changes.
  *
  * Bounds: REQUESTS_AT_ONCE_MAX requests of each lane are under way, and answers being read take at most ANSWER_BYTES_MAX together: at the first a scrape waits for
- * its turn, at the second it fails and says so. Of each target that counts from its start the last answer is kept, packed, as the job's body_size_limit bounds it;
+ * its turn, at the second it fails and says so. Of each target with a cumulative profile the last answer is kept, packed, as the job's body_size_limit bounds it;
  * all of them together take KEPT_BYTES_MAX at most: a target beyond it is not stored, which its state says.
  */
 import { messageOf } from "@pyromesh/base";

@@ -7,7 +7,7 @@ export interface TargetCount {
   readonly count: number;
 }
 
-/** `failed`: there was no answer, or it was no profile. `postponed`: it was not stored, and the next difference covers it. `lost`: it was not stored, and nothing covers it. */
+/** `failed`: there was no answer, or it was no profile. `postponed`: it was not stored, and the next one covers it. `lost`: it was not stored, and nothing covers it. */
 export type ScrapeOutcome = "stored" | "failed" | "postponed" | "lost";
 
 export class ScrapeMetrics {
@@ -17,7 +17,7 @@ export class ScrapeMetrics {
 
   /** `targets` and `keptBytes` are asked when the metrics are read. */
   constructor({ metrics, targets, keptBytes }: { readonly metrics: Metrics; readonly targets: () => readonly TargetCount[]; readonly keptBytes: () => number }) {
-    this.#scrapes = metrics.counter("pyromesh_scrapes_total", "Scrapes that this node made, by outcome: stored, failed (no answer, or no profile), postponed (not stored, the next difference covers it), lost (answered and not stored).", ["job", "outcome"]);
+    this.#scrapes = metrics.counter("pyromesh_scrapes_total", "Scrapes that this node made, by outcome: stored, failed (no answer, or no profile), postponed (not stored, the next one covers it), lost (answered and not stored).", ["job", "outcome"]);
     this.#bytes = metrics.counter("pyromesh_scrape_body_bytes_total", "Bytes that programs answered, as they came.", ["job"]);
     this.#durations = metrics.histogram("pyromesh_scrape_duration_seconds", "How long scrapes took, with the time that a program measures and that storing takes.", ["job"], [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 15, 30, 60]);
     let shown: readonly TargetCount[] = [];

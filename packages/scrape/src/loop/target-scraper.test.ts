@@ -178,12 +178,12 @@ describe("target scraper", () => {
   }
 
   for (const [name, error] of [["a rate limit", LIMITED], ["an overload", OVERLOADED]] as const) {
-    it(`a scrape that ${name} refuses loses nothing of what counts: the next difference covers both`, async () => {
+    it(`a scrape that ${name} refuses loses no cumulative value: the next difference covers both`, async () => {
       const world = numbered();
       await world.pass(15_000);
       world.store = () => Promise.reject(error);
       while (!world.scraper.state.lastError) await world.pass(500);
-      expect(world.scraper.state.lastError).match(/\(what counts from the start of the program is not lost: the next difference covers it\)$/);
+      expect(world.scraper.state.lastError).match(/\(its cumulative values are not lost: the next scrape covers them\)$/);
       world.store = () => Promise.resolve();
       while (world.scraper.state.lastError) await world.pass(500);
       expect([world.bodies.at(-1)![0], Number(world.bodies.at(-1)![1].slice(8))]).deep.equal(["profile 1", 3]);

@@ -4,10 +4,10 @@
  *   due ──hold?──► turn among all targets ──► ask, within the timeout ──hold unbroken?──► store ──► next time
  *             no: it is looked at again a moment later             no: the answer is dropped, and the next one is a first
  *
- * What must stay true: of a target that counts from its start, what is stored is the difference between two answers that were read under one unbroken hold;
- * so no time is counted by two members. What could not be stored is sent again as it is, which counts once by its identity, for as long as an interval; then it is
- * given up. Where it is certain that nothing of it was stored (a rate limit, an overload), the next difference is to the answer before it, for up to BEFORE_AGE_MS_MAX, and
- * covers both. Else it begins behind it: a difference over what may be stored could count twice.
+ * What must stay true: of a cumulative profile, what is stored is the difference between two answers that were read under one unbroken hold; so no time is counted
+ * by two members. An answer that could not be stored is sent again as it is, which counts once by its identity, for as long as an interval; then it is given up.
+ * Where it is certain that nothing of it was stored (a rate limit, an overload), the next answer is compared with the one before it, for up to BEFORE_AGE_MS_MAX, and
+ * the difference covers both. Else the next answer is compared with the one that was given up: a part of that may be stored, and would be counted twice.
  */
 import { CodedError, messageOf, retryDelayMs, unavailable } from "@pyromesh/base";
 import type { Clock, Timer } from "@pyromesh/base";
@@ -25,7 +25,7 @@ export interface ScrapedAnswer {
   readonly target: ScrapeTarget;
   /** A pprof, gzipped or not. */
   readonly body: Uint8Array;
-  /** Set where the profile counts from the program's start: the answer before. */
+  /** Set where the profile is cumulative: the answer before. */
   readonly counters: { readonly before: Uint8Array | undefined } | undefined;
   /** The wall clock when it was asked for. */
   readonly timeNs: bigint;
@@ -140,7 +140,7 @@ export class TargetScraper {
       return this.#wait();
     }
     if (this.#state.isWaiting) {
-      // Back to its place in the interval; what counts is asked for at once besides, so that the first difference begins now.
+      // The hold has come. From now on the target is scraped at its place in the interval; of a cumulative profile the baseline is read at once.
       this.#state = { ...this.#state, isWaiting: false };
       this.#dueMs = clock.monotonicMs() + firstDelayMs(this.target.key, intervalMs, clock.nowMs());
       if (!profile.isCumulative) return this.#wait();
@@ -165,13 +165,13 @@ export class TargetScraper {
     const { body, timeNs, watch } = await turns[this.#lane].run(this.#stopped.signal, async () => {
       const timeNs = clock.nowNs();
       const watch = this.#holds(hold) ? holds.watch(key) : undefined;
-      // Nobody is asked in vain: a profile of what happened since it was last asked for would be missing from what the member gets that holds the target.
+      // Without a hold nobody is asked: a profile of what happened since the last request (godeltaprof) would be lost to the member that has the hold.
       if (watch === undefined) throw unavailable("SCRAPE_HOLD_ENDED", "this node's hold on the target ended while the scrape waited for its turn: the program was not asked");
       return { timeNs, watch, body: await this.#ask() };
     });
     metrics.read(job.jobName, body.length);
     const before = this.#before?.hold === hold ? this.#before : undefined;
-    // Of what counts from the start, the time since the answer before.
+    // Of a cumulative profile the difference covers the time since the answer before, so the hold must be unbroken since then.
     const isUnbroken = this.#holds(hold) && (await (before?.watch ?? watch).wasUnbroken(this.#stopped.signal));
     this.#stopped.signal.throwIfAborted(); // `stop` has given back what is kept, and nobody would give back more
     if (!isUnbroken) return { outcome: "lost", lastError: "this node's hold on the target ended while it was scraped: the answer is dropped, since another member may have asked meanwhile" };
@@ -187,7 +187,7 @@ export class TargetScraper {
     }
   }
 
-  /** What becomes of an answer that was not stored: of one that counts from the start, the next difference may cover it. */
+  /** What becomes of an answer that was not stored: the next one of a cumulative profile may cover it. */
   #notStored(error: unknown, before: KeptAnswer | undefined): ScrapeEnd {
     const { clock } = this.#modules;
     const { intervalMs, profile } = this.target;
@@ -196,12 +196,12 @@ export class TargetScraper {
     if (profile.isCumulative && error instanceof NothingStored) {
       const isYoung = before !== undefined && clock.monotonicMs() - before.readMs <= Math.max(BEFORE_AGE_MS_MAX, 2 * intervalMs);
       if (error.isAnswerAtFault) {
-        // That may be said of the one before as well: where nobody has read it yet, or where a limit was lowered since. Kept for ever, it would be said of all that follow.
+        // The answer before may be at fault as well, if it was never stored, or if a limit was lowered since. Then every difference to it would be refused: it is dropped.
         this.#compareWith(isYoung && before.isStored ? before : undefined);
         return { outcome: "failed", lastError: reason };
       }
       if (before === undefined) return { outcome: "failed", lastError: reason }; // of a first answer no difference is lost
-      if (isYoung && this.#compareWith(before)) return { outcome: "postponed", lastError: `${reason} (what counts from the start of the program is not lost: the next difference covers it)` };
+      if (isYoung && this.#compareWith(before)) return { outcome: "postponed", lastError: `${reason} (its cumulative values are not lost: the next scrape covers them)` };
     }
     return { outcome: "lost", lastError: `${reason} (what the program answered is lost)` };
   }
