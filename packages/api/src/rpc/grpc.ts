@@ -21,7 +21,7 @@ export interface GrpcForm {
 
 export function grpcProtocol(form: GrpcForm): RpcProtocol {
   return {
-    hasStreams: true,
+    hasTrailers: true,
     request: (request) => readGrpcRequest(request, form, (frameBytesMax) => request.body(frameBytesMax)),
     reply(reply) {
       const headers = replyHeaders(reply, form);
