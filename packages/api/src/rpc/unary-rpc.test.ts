@@ -30,6 +30,14 @@ function frame(message: Uint8Array | string, flags = 0): Buffer {
   return Buffer.concat([head, bytes]);
 }
 
+/** google.rpc.Status with a RetryInfo, as gRPC sends it: base64 without padding. */
+function retryStatus(code: number, message: string, seconds: number): string {
+  const field = (tag: number, content: Uint8Array): Buffer => Buffer.concat([Buffer.from([tag, content.length]), content]);
+  const retryInfo = field(0x0a, Buffer.from([0x08, seconds]));
+  const any = Buffer.concat([field(0x0a, Buffer.from("type.googleapis.com/google.rpc.RetryInfo")), field(0x12, retryInfo)]);
+  return Buffer.concat([Buffer.from([0x08, code]), field(0x12, Buffer.from(message)), field(0x1a, any)]).toString("base64").replaceAll("=", "");
+}
+
 interface Frames {
   readonly message: Buffer | undefined;
   readonly isCompressed: boolean;
@@ -102,7 +110,8 @@ describe("a unary RPC", () => {
       await open();
       const reply = await web(frame("refuse"));
       const { message, trailers } = framesOf(Buffer.from(await reply.arrayBuffer()));
-      expect([reply.status, message, trailers]).to.deep.equal([200, undefined, "grpc-status: 8\r\ngrpc-message: 100%25 zu viel: gr%C3%B6%C3%9Fer\r\nretry-after: 7\r\n"]);
+      const details = retryStatus(8, "100% zu viel: größer", 7);
+      expect([reply.status, message, trailers]).to.deep.equal([200, undefined, `grpc-status: 8\r\ngrpc-message: 100%25 zu viel: gr%C3%B6%C3%9Fer\r\ngrpc-status-details-bin: ${details}\r\nretry-after: 7\r\n`]);
     });
 
     it("a bug of ours is internal, without its message, and is counted as 500", async () => {
@@ -213,6 +222,9 @@ describe("a unary RPC", () => {
       await open();
       const { reply, body } = await call(frame("refuse"));
       expect([reply.statusCode, reply.headers["grpc-status"], reply.headers["grpc-message"], body.length]).to.deep.equal([200, "8", "100%25 zu viel: gr%C3%B6%C3%9Fer", 0]);
+      // The OpenTelemetry collector drops an export that is RESOURCE_EXHAUSTED without it.
+      expect([reply.headers["grpc-status-details-bin"], reply.headers["retry-after"]]).to.deep.equal([retryStatus(8, "100% zu viel: größer", 7), "7"]);
+      expect((await call(frame("break"))).reply.headers).not.to.have.property("grpc-status-details-bin");
     });
 
     it("the next request of the connection is answered", async () => {
