@@ -37,7 +37,7 @@ const TYPES = [
   { id: "memory:alloc_space:bytes:space:bytes", functions: ["allocate"] },
   { id: "memory:alloc_objects:count:space:bytes", functions: ["allocate"], isOfMoment: true },
   { id: "memory:inuse_space:bytes:space:bytes", functions: ["keep"], isState: true },
-  { id: "memory:inuse_objects:count:space:bytes", functions: ["keep"], isState: true, isOfMoment: true },
+  { id: "memory:inuse_objects:count:space:bytes", functions: ["keep"], isState: true },
   { id: "mutex:contentions:count:contentions:count", functions: ["contend"] },
   { id: "mutex:delay:nanoseconds:contentions:count", functions: ["contend"] },
   { id: "block:contentions:count:contentions:count", functions: ["contend", "wait"] },

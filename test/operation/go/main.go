@@ -27,8 +27,11 @@ import (
 )
 
 const (
-	keptCount   = 64
-	keptBytes   = 1 << 20
+	keptCount = 64
+	keptBytes = 1 << 20
+	// Many, so that they outnumber what the profilers themselves hold, which is some hundred objects and is not the same at both moments.
+	smallCount  = 20_000
+	smallBytes  = 512
 	parkedCount = 80
 	// Of the time, in a thread each.
 	halfShare    = 0.3
@@ -187,6 +190,9 @@ func allocate(count int) {
 func keep() {
 	for range keptCount {
 		kept = append(kept, make([]byte, keptBytes))
+	}
+	for range smallCount {
+		kept = append(kept, make([]byte, smallBytes))
 	}
 }
 

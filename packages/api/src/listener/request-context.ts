@@ -299,12 +299,12 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     return takesGzip(this.#request.headers["accept-encoding"]);
   }
 
-  #send({ status, envelope }: ApiReply, headers: string[], message: Uint8Array, isCompressed: boolean): void {
+  #send(reply: ApiReply, headers: string[], message: Uint8Array, isCompressed: boolean): void {
     const response = this.#response;
+    const { envelope } = reply;
     if (this.#isEnded) return; // the client went away during compression
     const bytes = envelope === undefined ? message : Buffer.concat([envelope.before(message.length, isCompressed), message, envelope.after]);
-    if (envelope?.trailers !== undefined) response.setTrailers?.(envelope.trailers);
-    const isUnread = this.#writeHead(status, headers, bytes.length);
+    const isUnread = this.#writeHead(reply, headers, bytes.length);
     if (isUnread) {
       response.write(bytes);
       this.#linger();
@@ -324,9 +324,10 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
   }
 
   /** Returns true where the request has a body that was not read to its end, and is too large to be dropped, or the last of its connection. */
-  #writeHead(status: number, headers: string[], sizeBytes: number): boolean {
+  #writeHead({ status, envelope }: Pick<ApiReply, "envelope" | "status">, headers: string[], sizeBytes: number): boolean {
     const request = this.#request;
-    if (status !== 304 && status !== 204) headers.push("content-length", String(sizeBytes));
+    const isChunked = envelope?.trailers !== undefined && this.#announceTrailers(envelope.trailers, headers);
+    if (status !== 304 && status !== 204 && !isChunked) headers.push("content-length", String(sizeBytes));
     // The rest of a large body is not worth its connection. A small one is: it is here already, or in the kernel, and node:http drops it before the next request.
     const isDropped = this.isWrite && this.#body === undefined && this.#isKept && Number(request.headers["content-length"]) <= DROPPED_BODY_BYTES_MAX;
     // Over HTTP/2 the end of the response ends the stream, and the connection goes on.
@@ -334,6 +335,18 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     if (this.#host.isStopping() || isUnread) headers.push("connection", "close");
     this.#response.writeHead(status, headers);
     return isUnread;
+  }
+
+  /** Returns true where the body has to be sent in chunks: over HTTP/1.1. */
+  #announceTrailers(trailers: Readonly<Record<string, string>>, headers: string[]): boolean {
+    const response = this.#response;
+    if (response.setTrailers !== undefined) {
+      response.setTrailers(trailers);
+      return false;
+    }
+    headers.push("trailer", Object.keys(trailers).join(", "));
+    response.addTrailers?.(trailers);
+    return true;
   }
 
   /**
@@ -375,8 +388,7 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     if (this.#isEnded) return; // the client went away during compression
     const parts = envelope === undefined ? [bytes] : [envelope.before(bytes.length, bytes !== plain), bytes, envelope.after];
     const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
-    if (envelope?.trailers !== undefined) this.#response.setTrailers?.(envelope.trailers);
-    const isUnread = this.#writeHead(reply.status, headers, sizeBytes);
+    const isUnread = this.#writeHead(reply, headers, sizeBytes);
     const sender = this.#addSender(sizeBytes);
     for (const part of parts) if (!(await sender.send(part))) return; // the client went away
     if (isUnread) this.#linger();

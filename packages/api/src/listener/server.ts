@@ -206,7 +206,7 @@ export class ApiServer {
     if (found.kind !== "not-found") context.route = found.route.path;
     let preflight: ApiReply | undefined;
     try {
-      if (found.kind !== "found" || found.route.isRpc) context.protocol = protocolOf(context.headers["content-type"], request.httpVersion);
+      if (found.kind !== "found" || found.route.isRpc) context.protocol = protocolOf(request);
       if (refusal !== undefined) throw refusal;
       preflight = this.#admitSite(context, found);
     } catch (thrown) {
@@ -228,7 +228,7 @@ export class ApiServer {
         context.isWrite = found.route.access === "write";
         try {
           this.#admit(context, found.route);
-          if (found.route.stream !== undefined && context.protocol?.hasStreams === true) return this.#runStream(context, found.route.stream);
+          if (found.route.stream !== undefined && context.protocol?.hasTrailers === true && request.httpVersion === "2.0") return this.#runStream(context, found.route.stream);
         } catch (refusal) {
           context.fail(refusal);
           break;

@@ -55,10 +55,9 @@ export interface OutgoingResponse {
   on(event: "close", listener: () => void): unknown;
   /** `headers`: names and values in turn. */
   writeHead(status: number, headers: string[]): unknown;
-  /**
-   * Sent behind the body. Absent: the connection cannot send any (HTTP/1.1). Call it before `writeHead`;
-   * until the end it may be called again, with others.
-   */
+  /** HTTP/1.1: sent behind a body in chunks, which is one without `content-length`. The name is node:http's. */
+  addTrailers?(trailers: Readonly<Record<string, string>>): void;
+  /** HTTP/2: sent behind the body. Call it before `writeHead`; until the end it may be called again, with others. */
   setTrailers?(trailers: Readonly<Record<string, string>>): void;
   /** `onTaken` is called when the kernel took the bytes, or the connection failed. */
   write(bytes: Uint8Array, onTaken?: (error: Error | null | undefined) => void): unknown;

@@ -53,7 +53,7 @@ export interface ApiReply {
 export interface Envelope {
   before(sizeBytes: number, isCompressed: boolean): Uint8Array;
   readonly after: Uint8Array;
-  /** Sent behind the body, over HTTP/2 alone. Absent: the protocol needs none. */
+  /** Sent behind the body. Absent: the protocol needs none. */
   readonly trailers: Readonly<Record<string, string>> | undefined;
 }
 

@@ -63,6 +63,7 @@ describe("clients of RPCs", () => {
       api.source.failure = unavailable("AWAY", "größer: später");
       const away = await call(client!, "LabelNames", RANGE);
       expect([away.error?.code, away.error?.details, away.error?.metadata.get("retry-after")]).to.deep.equal([status.UNAVAILABLE, "größer: später", ["1"]]);
+      expect(String(away.error?.metadata.get("grpc-status-details-bin")[0])).to.contain("type.googleapis.com/google.rpc.RetryInfo");
     });
 
     it("a tenant is asked for", async () => {

@@ -11,7 +11,7 @@ import type { RpcProtocol } from "./protocol.ts";
 
 export function grpcWebProtocol(form: GrpcForm): RpcProtocol {
   return {
-    hasStreams: false,
+    hasTrailers: false,
     request: (request) => readGrpcRequest(request, form, (frameBytesMax) => request.body(frameBytesMax)),
     reply(reply) {
       const headers = replyHeaders(reply, form);
@@ -23,7 +23,7 @@ export function grpcWebProtocol(form: GrpcForm): RpcProtocol {
 
 export function grpcWebTextProtocol(form: GrpcForm): RpcProtocol {
   return {
-    hasStreams: false,
+    hasTrailers: false,
     request: (request) => readGrpcRequest(request, form, async (frameBytesMax) => decodeBase64InPlace(await request.body(base64BytesMax(frameBytesMax)))),
     /** Messages are not compressed: they are for clients that can read text alone. */
     reply(reply) {

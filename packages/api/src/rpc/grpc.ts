@@ -8,6 +8,7 @@
 import type { ApiReply, ApiRequest, Envelope } from "../ports/http.ts";
 import { encodingMissing, GRPC_ENCODINGS_ACCEPTED, grpcEncodingOf } from "./grpc-encoding.ts";
 import { applyGrpcTimeout } from "./grpc-timeout.ts";
+import { encodeRetryInfo } from "./grpc-retry-info.ts";
 import { encodeGrpcMessage, grpcStatusOf, GRPC_OK } from "./grpc-status.ts";
 import { FLAG_COMPRESSED, FRAME_HEADER_BYTES, frameHeader, readOneMessage } from "./message-frame.ts";
 import type { RpcProtocol } from "./protocol.ts";
@@ -21,7 +22,7 @@ export interface GrpcForm {
 
 export function grpcProtocol(form: GrpcForm): RpcProtocol {
   return {
-    hasStreams: true,
+    hasTrailers: true,
     request: (request) => readGrpcRequest(request, form, (frameBytesMax) => request.body(frameBytesMax)),
     reply(reply) {
       const headers = replyHeaders(reply, form);
@@ -50,8 +51,13 @@ export function replyHeaders({ headers }: ApiReply, { contentType }: GrpcForm): 
 }
 
 export function statusHeaders(reply: ApiReply): Readonly<Record<string, string>> {
-  const { code, message } = grpcStatusOf(reply);
-  return { "grpc-status": String(code), "grpc-message": encodeGrpcMessage(message) };
+  const status = grpcStatusOf(reply);
+  const retryAfter = reply.headers["retry-after"];
+  return {
+    "grpc-status": String(status.code),
+    "grpc-message": encodeGrpcMessage(status.message),
+    ...(retryAfter !== undefined && { "grpc-status-details-bin": encodeRetryInfo(status, Number(retryAfter)) }),
+  };
 }
 
 export const OK_STATUS: Readonly<Record<string, string>> = { "grpc-status": String(GRPC_OK) };

@@ -1,3 +1,7 @@
+import { once } from "node:events";
+import { request } from "node:http";
+import type { IncomingMessage } from "node:http";
+import { connect } from "node:net";
 import { deflateRawSync, deflateSync, gunzipSync, gzipSync } from "node:zlib";
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import { expect } from "chai";
@@ -24,6 +28,14 @@ function frame(message: Uint8Array | string, flags = 0): Buffer {
   head.writeUInt8(flags);
   head.writeUInt32BE(bytes.length, 1);
   return Buffer.concat([head, bytes]);
+}
+
+/** google.rpc.Status with a RetryInfo, as gRPC sends it: base64 without padding. */
+function retryStatus(code: number, message: string, seconds: number): string {
+  const field = (tag: number, content: Uint8Array): Buffer => Buffer.concat([Buffer.from([tag, content.length]), content]);
+  const retryInfo = field(0x0a, Buffer.from([0x08, seconds]));
+  const any = Buffer.concat([field(0x0a, Buffer.from("type.googleapis.com/google.rpc.RetryInfo")), field(0x12, retryInfo)]);
+  return Buffer.concat([Buffer.from([0x08, code]), field(0x12, Buffer.from(message)), field(0x1a, any)]).toString("base64").replaceAll("=", "");
 }
 
 interface Frames {
@@ -98,7 +110,8 @@ describe("a unary RPC", () => {
       await open();
       const reply = await web(frame("refuse"));
       const { message, trailers } = framesOf(Buffer.from(await reply.arrayBuffer()));
-      expect([reply.status, message, trailers]).to.deep.equal([200, undefined, "grpc-status: 8\r\ngrpc-message: 100%25 zu viel: gr%C3%B6%C3%9Fer\r\nretry-after: 7\r\n"]);
+      const details = retryStatus(8, "100% zu viel: größer", 7);
+      expect([reply.status, message, trailers]).to.deep.equal([200, undefined, `grpc-status: 8\r\ngrpc-message: 100%25 zu viel: gr%C3%B6%C3%9Fer\r\ngrpc-status-details-bin: ${details}\r\nretry-after: 7\r\n`]);
     });
 
     it("a bug of ours is internal, without its message, and is counted as 500", async () => {
@@ -179,13 +192,59 @@ describe("a unary RPC", () => {
     });
   });
 
-  it("over gRPC and HTTP/1.1 is 505 with a sentence: there are no trailers", async () => {
-    await open();
-    const reply = await web(frame("hello"), { "content-type": "application/grpc+proto" });
-    expect([reply.status, ((await reply.json()) as { message: string }).message]).to.deep.equal([
-      505,
-      "gRPC needs HTTP/2, and this request came over HTTP/1.1: send it over HTTP/2, which this port takes in clear, or as application/grpc-web+proto or application/proto",
-    ]);
+  // What Go's Connect sends with the option for gRPC to an address without TLS: profilecli --protocol=grpc is one.
+  describe("over gRPC and HTTP/1.1", () => {
+    const call = async (body: Uint8Array, headers: Readonly<Record<string, string>> = {}): Promise<{ readonly reply: IncomingMessage; readonly body: Buffer }> => {
+      const sent = request(`${api.url}${PATH}`, { method: "POST", headers: { "content-type": "application/grpc+proto", te: "trailers", ...headers } });
+      sent.end(body);
+      const [reply] = (await once(sent, "response")) as [IncomingMessage];
+      return { reply, body: Buffer.concat(await reply.toArray()) };
+    };
+
+    it("is a message in chunks, and the status in trailers", async () => {
+      await open();
+      for (const te of ["trailers", "gzip;q=0.5, Trailers"]) {
+        const { reply, body } = await call(frame("hello"), { te });
+        expect([reply.statusCode, reply.headers.trailer, reply.headers["content-length"], framesOf(body).message?.toString(), reply.trailers]).to.deep.equal([200, "grpc-status", undefined, "proto:hello", { "grpc-status": "0" }]);
+      }
+    });
+
+    it("a large message and a compressed one have their trailers too", async () => {
+      await open();
+      const message = "x".repeat(90_000);
+      const plain = await call(frame(message));
+      expect([framesOf(plain.body).message?.length, plain.reply.trailers["grpc-status"]]).to.deep.equal([90_006, "0"]);
+      const { reply, body } = await call(frame(message), { "grpc-accept-encoding": "gzip" });
+      expect([reply.headers["grpc-encoding"], gunzipSync(framesOf(body).message!).length, reply.trailers["grpc-status"]]).to.deep.equal(["gzip", 90_006, "0"]);
+    });
+
+    it("a refusal has its status among the headers", async () => {
+      await open();
+      const { reply, body } = await call(frame("refuse"));
+      expect([reply.statusCode, reply.headers["grpc-status"], reply.headers["grpc-message"], body.length]).to.deep.equal([200, "8", "100%25 zu viel: gr%C3%B6%C3%9Fer", 0]);
+      // The OpenTelemetry collector drops an export that is RESOURCE_EXHAUSTED without it.
+      expect([reply.headers["grpc-status-details-bin"], reply.headers["retry-after"]]).to.deep.equal([retryStatus(8, "100% zu viel: größer", 7), "7"]);
+      expect((await call(frame("break"))).reply.headers).not.to.have.property("grpc-status-details-bin");
+    });
+
+    it("the next request of the connection is answered", async () => {
+      await open();
+      const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
+      const head = `POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/grpc\r\nTE: trailers\r\nContent-Length: 10\r\n`;
+      socket.write(Buffer.concat([Buffer.from(`${head}\r\n`), frame("first"), Buffer.from(`${head}Connection: close\r\n\r\n`), frame("other")]));
+      const text = Buffer.concat(await socket.toArray()).toString("latin1");
+      expect([text.match(/HTTP\/1\.1 200 OK/g)?.length, text.match(/\r\n0\r\ngrpc-status: 0\r\n\r\n/g)?.length]).to.deep.equal([2, 2]);
+      expect(text).to.match(/proto:first[^]*proto:other/);
+    });
+
+    it("is 505 with a sentence for who does not take trailers", async () => {
+      await open();
+      const { reply, body } = await call(frame("hello"), { te: "gzip" });
+      expect([reply.statusCode, (JSON.parse(body.toString()) as { message: string }).message]).to.deep.equal([
+        505,
+        "gRPC needs trailers, and this request came over HTTP/1.1 without TE: trailers: send it over HTTP/2, which this port takes in clear, or as application/grpc-web+proto or application/proto",
+      ]);
+    });
   });
 
   it("in an unknown codec of gRPC is 415", async () => {

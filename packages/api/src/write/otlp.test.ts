@@ -129,7 +129,7 @@ describe("otlp", () => {
     for (const [body, headers] of kinds) {
       const budget = new MemoryBudget({ bytesMax: 2 ** 20, waitTimeoutMs: 5000 }, { clock: new ManualClock() });
       const request = fakeRequest({ path: EXPORT_PROFILES_PATH, headers, body, unpackMemory: new RequestMemory(budget) });
-      expect((await rig().handle(protocolOf(headers["content-type"], "2.0")?.request(request) ?? request)).status, headers["content-type"]).to.equal(200);
+      expect((await rig().handle(protocolOf({ headers, httpVersion: "2.0" })?.request(request) ?? request)).status, headers["content-type"]).to.equal(200);
       expect(budget.bytes, headers["content-type"]).to.equal(3 * EXPORT.length);
     }
   });

@@ -181,6 +181,17 @@ describe("a file of profiles", () => {
     expect(messageOf(() => read(new PprofWriter({ ...TYPES, period: 10, sampleTypes: [{ type: "cpu", unit: "nanoseconds" }] }).finish()))).to.contain("no samples");
   });
 
+  it("is .NET's, as its client writes it: types with a dash, and functions without ids", function () {
+    const corpus = corpusPath();
+    if (corpus === undefined) this.skip();
+    const profiles = read(readFileSync(`${corpus}/pprof/dotnet-pprof-3.pb.gz`), "dotnet.pb.gz");
+    expect(profiles.map((one) => [one.name, graphOf(one).total])).to.deep.equal([["cpu", 5_653_000_000]]);
+    expect(graphOf(profiles[0]!).names[1]).to.equal("System.Threading!PortableThreadPool.WorkerThread.WorkerThreadStart");
+    const writer = new PprofWriter({ ...TYPES, period: 10, sampleTypes: [{ type: "alloc-size", unit: "bytes" }] });
+    writer.sample([writer.frame("main")], [3]);
+    expect(read(writer.finish()).map(({ name }) => name)).to.deep.equal(["alloc_size"]);
+  });
+
   it("is a recording of JFR", function () {
     const corpus = corpusPath();
     if (corpus === undefined) this.skip();

@@ -83,7 +83,7 @@ function recordsOf(profiles: Iterable<FormatProfile>, { limits, nonce }: FileCon
   let sizeBytes = 0;
   for (const { pprof, labels } of profiles) {
     const name = labelValue(labels, LABEL_NAME) ?? NAME;
-    const input = { tenant: "", labels: [{ name: LABEL_NAME, value: name }], pprof, fallbackTimeNs: TIME_NS, nonce, nowMs: 0, limits, window: ANY_TIME, splitsByLabels: false };
+    const input = { tenant: "", labels: [{ name: LABEL_NAME, value: name }], pprof, fallbackTimeNs: TIME_NS, nonce, nowMs: 0, limits, window: ANY_TIME, splitsByLabels: false, ingest: OF_DOTNET };
     for (const { bytes } of encodePush(input)) {
       records.push(bytes);
       sizeBytes += bytes.length;
@@ -104,6 +104,8 @@ function pprofRecords(bytes: Uint8Array, context: FileContext, interrupt: Interr
   }
 }
 
+/** A file does not say which client wrote it. .NET's has types with `-` and no function ids: it cannot be read as any other, and no other file is changed by this. */
+const OF_DOTNET = { spyName: "dotnetspy", sampleTypes: undefined };
 const ANY_TIME = { rejectOlderThanMs: 0, rejectNewerThanMs: 0 };
 
 interface FileType {
