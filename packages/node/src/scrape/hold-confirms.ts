@@ -95,8 +95,8 @@ export class HoldConfirms {
           if (reply.digest !== cluster.view.digest) await cluster.learnFrom(name, reply.digest);
           take(reply.storeId, reply.granted);
         } catch (error) {
-          // A build from before the question grants for a time: that it did is all that it can say.
-          if (error instanceof CodedError && error.code === "PEER_METHOD_UNKNOWN") take(storeId, targets.map(() => true));
+          // A process that does not know the question kept no order of what it granted, or has granted nothing: it may have taken the place of the one that did.
+          if (error instanceof CodedError && error.code === "PEER_METHOD_UNKNOWN") take(storeId, targets.map(() => false));
           else logger.debug("a member did not say whether holds on targets to scrape are unbroken", { peer: name, reason: messageOf(error) });
         }
       }),
