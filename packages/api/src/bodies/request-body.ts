@@ -212,6 +212,7 @@ export class RequestBody implements Waiting {
   /** The listeners are never removed: that costs as much as adding them, and the request is collected soon. */
   #flow(): void {
     this.#timeout = this.#timeouts.add(this);
+    this.#request.invite?.();
     this.#request.on("data", this.#onData).on("end", this.#onEnd).on("error", ignore); // an aborted request also closes its connection, and `onClosed` handles that
   }
 

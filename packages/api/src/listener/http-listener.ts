@@ -5,7 +5,7 @@
  * What must stay true: `stop` lets running requests end, and nothing listens afterwards.
  */
 import { createServer } from "node:http";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { unavailable } from "@pyromesh/base";
 import { Timeouts } from "../ports/timeouts.ts";
@@ -46,6 +46,12 @@ export class HttpListener {
       },
       (request, response) => this.#server.serve(request, response, this.#connectionOf(request.socket)),
     );
+    this.#http.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
+      const invite = (): void => {
+        if (!response.headersSent) response.writeContinue();
+      };
+      this.#server.serve(Object.assign(request, { invite }), response, this.#connectionOf(request.socket));
+    });
     this.#http.maxConnections = this.#limits.connectionCountMax;
     const { connectionCountMax, headerBytesMax, headersTimeoutMs, keepAliveTimeoutMs } = this.#limits;
     this.#http2 = new Http2Sessions(
