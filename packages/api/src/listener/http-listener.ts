@@ -139,6 +139,7 @@ export class HttpListener {
     };
     this.#http.on("connection", (socket: Socket) => {
       this.#socketsWithoutRequest.add(socket);
+      socket.on("error", ignore); // it is closed then, which is all that anybody needs to know. Without a listener an error ends the process
       socket.once("close", () => this.#socketsWithoutRequest.delete(socket));
       new FirstBytes(socket, hooks, { timeouts: this.#firstBytesTimeouts });
     });
@@ -169,6 +170,8 @@ export class HttpListener {
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   }
 }
+
+function ignore(): void {}
 
 /** Of all connections, those that may be HTTP/2: an idle one takes 27 KB, and one of HTTP/1.1 12 KB (measured with 2000 of each). */
 const HTTP2_PART = 0.5;
