@@ -172,7 +172,7 @@ describe("a body that waits for memory", () => {
     const [body, refused] = [of(request).read(1000), refusalOf(of(slow).read(1000))];
     for (const each of [request, slow]) each.send("hello");
     request.emit("end");
-    bodyTimeouts.forEach((each) => each.endWhereSlow(5000));
+    bodyTimeouts.forEach((each) => each.endWhereSlow(5000, 8192));
     expect(await refused).to.equal("BODY_READ_FAILED");
     memory.budget.give(memory.budget.bytesMax);
     expect(Buffer.from(await body).toString()).to.equal("hello");

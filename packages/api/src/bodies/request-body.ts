@@ -38,7 +38,6 @@ export const UNREAD_BYTES_MAX: number = 128 * 2 ** 10;
 
 /** A body of a profile is there within a second, also over a slow line. */
 const SLOW_AGE_MS = 5_000;
-const SLOW_BYTES_PER_SECOND = 8 * 2 ** 10;
 const WAITING_COUNT_MIN = 64;
 
 /** The memory that all bodies hold as they were sent. */
@@ -193,10 +192,11 @@ export class RequestBody implements Waiting {
     if (this.#isReading) this.#fail(stoppedEarly());
   }
 
-  /** For a node that has no place for another request: a body that has come more slowly than others may wait for gives its place away. */
-  endWhereSlow(ageMs: number): void {
-    if (ageMs < SLOW_AGE_MS || this.#arrivedBytes >= (ageMs / 1000) * SLOW_BYTES_PER_SECOND) return;
-    this.#fail(readFailed(`the body came at less than ${SLOW_BYTES_PER_SECOND} bytes a second, and others wait for its place: send it again, over a better line`));
+  /** For a node that has no place for another request: a body that has come more slowly than others may wait for gives its place away. Returns whether it did. */
+  endWhereSlow(ageMs: number, bytesPerSecondMin: number): boolean {
+    if (ageMs < SLOW_AGE_MS || this.#arrivedBytes >= (ageMs / 1000) * bytesPerSecondMin) return false;
+    this.#fail(readFailed(`the body came at less than ${bytesPerSecondMin} bytes a second, and others wait for its place: send it again, over a better line`));
+    return true;
   }
 
   onTimeout(): void {
@@ -212,6 +212,7 @@ export class RequestBody implements Waiting {
   /** The listeners are never removed: that costs as much as adding them, and the request is collected soon. */
   #flow(): void {
     this.#timeout = this.#timeouts.add(this);
+    this.#request.invite?.();
     this.#request.on("data", this.#onData).on("end", this.#onEnd).on("error", ignore); // an aborted request also closes its connection, and `onClosed` handles that
   }
 

@@ -5,7 +5,7 @@
  * What must stay true: `stop` lets running requests end, and nothing listens afterwards.
  */
 import { createServer } from "node:http";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { unavailable } from "@pyromesh/base";
 import { Timeouts } from "../ports/timeouts.ts";
@@ -46,6 +46,12 @@ export class HttpListener {
       },
       (request, response) => this.#server.serve(request, response, this.#connectionOf(request.socket)),
     );
+    this.#http.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
+      const invite = (): void => {
+        if (!response.headersSent) response.writeContinue();
+      };
+      this.#server.serve(Object.assign(request, { invite }), response, this.#connectionOf(request.socket));
+    });
     this.#http.maxConnections = this.#limits.connectionCountMax;
     const { connectionCountMax, headerBytesMax, headersTimeoutMs, keepAliveTimeoutMs } = this.#limits;
     this.#http2 = new Http2Sessions(
@@ -133,6 +139,7 @@ export class HttpListener {
     };
     this.#http.on("connection", (socket: Socket) => {
       this.#socketsWithoutRequest.add(socket);
+      socket.on("error", ignore); // it is closed then, which is all that anybody needs to know. Without a listener an error ends the process
       socket.once("close", () => this.#socketsWithoutRequest.delete(socket));
       new FirstBytes(socket, hooks, { timeouts: this.#firstBytesTimeouts });
     });
@@ -163,6 +170,8 @@ export class HttpListener {
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   }
 }
+
+function ignore(): void {}
 
 /** Of all connections, those that may be HTTP/2: an idle one takes 27 KB, and one of HTTP/1.1 12 KB (measured with 2000 of each). */
 const HTTP2_PART = 0.5;

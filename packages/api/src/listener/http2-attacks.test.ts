@@ -1,4 +1,5 @@
 /** What a hostile client of HTTP/2 does beside floods of frames (http2.test.ts): it holds what it was given, and gives nothing back. */
+import { once } from "node:events";
 import { connect as connectHttp2, constants } from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
@@ -219,6 +220,33 @@ describe("HTTP/2 under attack", () => {
       const status = statusOf(fair);
       fair.end();
       expect(await status).to.equal(200);
+    });
+
+    it("a push over a line of 64 kbit/s keeps its place where bodies that stand still held enough of them, and gives it away where they did not", async () => {
+      await open({ push: read, limits: { concurrentRequestsMax: 4 } });
+      /** Resolves when the server has received all of it. */
+      const part = async (sizeBytes: number): Promise<ClientHttp2Stream> => {
+        const session = client();
+        const stream = push(session, Buffer.alloc(sizeBytes));
+        await once(stream, "ready");
+        await new Promise((resolve) => session.ping(resolve as () => void));
+        return stream;
+      };
+      const still = await part(1);
+      const thin = [await part(30_000), await part(30_000), await part(30_000)];
+      expect((await fetch(`${api.url}/ingest`, { method: "POST", body: "hello" })).status).to.equal(503);
+      api.clock.advance(5000);
+      const ended = statusOf(still);
+      expect((await fetch(`${api.url}/ingest`, { method: "POST", body: "hello" })).status).to.equal(503);
+      expect(await ended).to.equal(408);
+      const whole = statusOf(thin[0]!);
+      thin[0]!.end();
+      expect(await whole).to.equal(200);
+      const others = [await part(30_000), await part(30_000)];
+      api.clock.advance(5000);
+      const cut = [...thin.slice(1), ...others].map(statusOf);
+      expect((await fetch(`${api.url}/ingest`, { method: "POST", body: "hello" })).status).to.equal(503);
+      expect(await Promise.all(cut)).to.deep.equal([408, 408, 408, 408]);
     });
 
     it("are let be while there is a place", async () => {

@@ -77,6 +77,12 @@ export class Http2Request implements IncomingRequest {
     this.#stream.resume();
   }
 
+  invite(): void {
+    const stream = this.#stream;
+    const isAwaited = this.headers.expect?.toLowerCase() === "100-continue" && !stream.headersSent && !stream.destroyed && !stream.closed;
+    if (isAwaited) stream.additionalHeaders({ [constants.HTTP2_HEADER_STATUS]: constants.HTTP_STATUS_CONTINUE });
+  }
+
   #takeData(chunk: Buffer, listener: (chunk: Buffer) => void): void {
     this.#onData(chunk.length);
     listener(chunk);

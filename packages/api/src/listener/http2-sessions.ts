@@ -118,7 +118,6 @@ export class Http2Sessions {
       open.streamCount--;
       open.idleSinceMs = this.#clock.monotonicMs();
     });
-    if (headers["expect"] === "100-continue") stream.additionalHeaders({ [constants.HTTP2_HEADER_STATUS]: constants.HTTP_STATUS_CONTINUE });
     const request = new Http2Request(stream, { headers, fields, socket: open.socket, onData: (sizeBytes) => open.credit.addData(sizeBytes) }, { clock: this.#clock });
     this.#hooks.onRequest(request, new Http2Response(stream, { isHead: request.method === "HEAD", socket: open.socket }, { clock: this.#clock }), open.connection, headersRefusal(fields, this.#options.headerBytesMax));
   }

@@ -269,6 +269,31 @@ describe("HTTP/2", () => {
       }
     });
 
+    it("a client that resets its connection after its 408 harms nobody: the error had no listener, and ended the node", async () => {
+      await open({ limits: { headersTimeoutMs: 1000 } });
+      const socket = connect(api.server.port, "127.0.0.1");
+      socket.on("error", () => {});
+      await new Promise((resolve) => socket.once("connect", resolve));
+      expect((await api.get("/-/healthy")).status).to.equal(200); // by now the server has seen the other connection
+      const refused = new Promise((resolve) => socket.once("data", resolve));
+      api.clock.advance(1000);
+      await refused;
+      socket.resetAndDestroy();
+      for (let times = 0; times < 3; times++) expect((await api.get("/-/healthy")).status).to.equal(200); // the server has seen the reset, which came first
+    });
+
+    it("nor does one that resets its connection after it was told to go away", async () => {
+      await open({ limits: { keepAliveTimeoutMs: 5000 } });
+      const { socket } = await raw();
+      await new Promise((resolve) => socket.once("data", resolve));
+      expect((await api.get("/-/healthy")).status).to.equal(200);
+      const goneAway = new Promise((resolve) => socket.once("end", resolve));
+      for (let second = 0; second < 8; second++) api.clock.advance(1000);
+      await goneAway;
+      socket.resetAndDestroy();
+      for (let times = 0; times < 3; times++) expect((await api.get("/-/healthy")).status).to.equal(200);
+    });
+
     it("a connection without requests is closed after the time for keep-alive, with a word to its client", async () => {
       await open({ limits: { keepAliveTimeoutMs: 5000 } });
       await replyOf(send({ ":path": "/-/healthy" }));

@@ -329,7 +329,8 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     const isChunked = envelope?.trailers !== undefined && this.#announceTrailers(envelope.trailers, headers);
     if (status !== 304 && status !== 204 && !isChunked) headers.push("content-length", String(sizeBytes));
     // The rest of a large body is not worth its connection. A small one is: it is here already, or in the kernel, and node:http drops it before the next request.
-    const isDropped = this.isWrite && this.#body === undefined && this.#isKept && Number(request.headers["content-length"]) <= DROPPED_BODY_BYTES_MAX;
+    // A client that waits for its invitation may send none of it: nobody could tell its next request from the body.
+    const isDropped = this.isWrite && this.#body === undefined && this.#isKept && request.headers.expect === undefined && Number(request.headers["content-length"]) <= DROPPED_BODY_BYTES_MAX;
     // Over HTTP/2 the end of the response ends the stream, and the connection goes on.
     const isUnread = !request.complete && hasBody(request) && !isDropped && request.httpVersion !== "2.0";
     if (this.#host.isStopping() || isUnread) headers.push("connection", "close");
@@ -475,9 +476,9 @@ const NO_QUERY = new URLSearchParams();
 
 /** Of `/path?query`. A proxy may send the whole URL. */
 function parseTarget(url: string): { readonly path: string; readonly query: URLSearchParams } {
-  const relative = url.startsWith("http://") || url.startsWith("https://") ? url.replace(/^https?:\/\/[^/?#]*/, "") : url;
+  const relative = url.startsWith("/") ? url : url.replace(/^https?:\/\/[^/?#]*/i, "");
   const mark = relative.indexOf("?");
-  return mark < 0 ? { path: relative, query: NO_QUERY } : { path: relative.slice(0, mark), query: new URLSearchParams(relative.slice(mark + 1)) };
+  return mark < 0 ? { path: relative || "/", query: NO_QUERY } : { path: relative.slice(0, mark) || "/", query: new URLSearchParams(relative.slice(mark + 1)) };
 }
 
 /** Level 6 leaves 18 % less than level 1 (7.0 and 8.5 KB of a 52 KB profile), at many times the CPU, which is scarcer here than bandwidth. */

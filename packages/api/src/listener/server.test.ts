@@ -70,8 +70,10 @@ describe("server", () => {
 
     it("a proxy may send the whole URL", async () => {
       await open();
-      const reply = await exchange(api.server.port, "GET http://localhost/-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-      expect(reply).to.match(/^HTTP\/1.1 200 /);
+      const get = (target: string): Promise<string> => exchange(api.server.port, `GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+      expect(await get("http://localhost/-/healthy")).to.match(/^HTTP\/1.1 200 /);
+      expect(await get("HTTP://LOCALHOST/-/healthy"), "in upper case").to.match(/^HTTP\/1.1 200 /);
+      expect(await get("http://localhost"), "without a path").to.equal(await get("/"));
     });
 
     it("pipelined requests are answered in their order, even where a later one is ready first", async () => {

@@ -277,12 +277,20 @@ export class ApiServer {
     if (route.access !== "none") context.tenants = readTenants(context.headers["x-scope-orgid"], route.access, this.#options);
   }
 
-  /** A client that sends bodies of a byte a second would hold all places for a minute: 16 connections of HTTP/2 are enough. Their places are free for the next requests. */
+  /**
+   * A client that sends bodies of a byte a second would hold all places for a minute: 16 connections of HTTP/2 are enough. Their places are free for the next
+   * requests. Bodies that hardly move go first: an agent on a thin line loses its push only where these held too few places.
+   */
   #endSlowBodies(): void {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs - this.#slowBodiesMs < SLOW_BODIES_EVERY_MS) return;
     this.#slowBodiesMs = nowMs;
-    this.#bodyTimeouts.forEach((body, ageMs) => body.endWhereSlow(ageMs));
+    const enoughCount = this.limits.concurrentRequestsMax * FREED_PART;
+    let freedCount = 0;
+    for (const bytesPerSecondMin of SLOW_BYTES_PER_SECOND) {
+      if (freedCount >= enoughCount) return;
+      this.#bodyTimeouts.forEach((body, ageMs) => void (freedCount += Number(body.endWhereSlow(ageMs, bytesPerSecondMin))));
+    }
   }
 
   #account(context: RequestContext, reply: ApiReply): void {
@@ -329,6 +337,10 @@ export const OPEN_COUNT_MAX = 64;
 
 /** The look passes over all running requests. */
 const SLOW_BODIES_EVERY_MS = 1_000;
+/** Hardly moving, and slow: a line of 64 kbit/s that loses a packet now and then brings 6 KiB/s. */
+const SLOW_BYTES_PER_SECOND: readonly number[] = [2 ** 10, 8 * 2 ** 10];
+/** So much of all places is enough for what comes until the next look. With any one instead, one body that stands still would protect all that are merely slow. */
+const FREED_PART = 1 / 8;
 
 /** The length of the tenants of a refused read in the log. */
 const TENANTS_LENGTH_MAX = 200;

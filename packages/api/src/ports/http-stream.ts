@@ -29,6 +29,8 @@ export interface IncomingRequest {
   once(event: "error", listener: (error: Error) => void): this;
   /** Lets the body flow, even without a listener. */
   resume(): unknown;
+  /** Its client waits to be told to send the body (`Expect: 100-continue`): this tells it. A client that gets the reply first sends none. */
+  invite?(): void;
 }
 
 /** A body of length 0 is none. */
