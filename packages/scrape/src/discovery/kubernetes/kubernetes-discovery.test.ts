@@ -207,6 +207,19 @@ describe("kubernetes discovery: pods", () => {
     expect(cluster.server.lists).to.deep.equal(["prod", "own"].map((namespace) => `/api/v1/namespaces/${namespace}/pods?labelSelector=app%3Dx%2C%21y&fieldSelector=spec.nodeName%3Dn&limit=100`));
   });
 
+  it("of one namespace wait for no other one, which this node may not read or which is slow", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a", { namespace: "prod" }));
+    cluster.server.set("pods", pod("b", { namespace: "dev", ip: "10.0.0.2" }));
+    const { answer } = cluster.server;
+    let isForbidden = true;
+    await cluster.start({ namespaces: { names: ["prod", "dev"] } }, (get) => (isForbidden && get.url.includes("/dev/") ? textReply(403, "{}") : answer(get)));
+    expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060"]);
+    isForbidden = false;
+    for (let turn = 0; turn < 5; turn++) await cluster.pass(1000);
+    expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060", "10.0.0.2:6060"]);
+  });
+
   it("are asked of the cluster that the node runs in, with the token of its service account", async () => {
     const cluster = new Cluster();
     await cluster.start({ api_server: null });
