@@ -50,6 +50,12 @@ export class FakeApiServer {
     for (const watch of this.#watches) watch.push({ type: "BOOKMARK", object: { metadata: { resourceVersion: String(this.#version) } } });
   }
 
+  /** All watches end with this error. */
+  fail(status: object): void {
+    for (const watch of this.#watches) watch.push({ type: "ERROR", object: status });
+    this.disconnect();
+  }
+
   /** A watch that begins at an older version than now gets 410. */
   compact(): void {
     this.#compacted = this.#version;

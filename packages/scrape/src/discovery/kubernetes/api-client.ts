@@ -27,6 +27,19 @@ export function apiServerOf({ apiServer, http }: KubernetesConfig): ApiServer {
   };
 }
 
+/** The server answered with another status than 200, and may have said how long to wait: it does with 429, where it has too many requests. */
+export class RefusedError extends Error {
+  readonly retryAfterMs: number;
+
+  constructor(message: string, waitMs: number) {
+    super(message);
+    this.retryAfterMs = waitMs;
+  }
+}
+
+/** A server that asks for longer is asked again all the same. */
+const RETRY_AFTER_MS_MAX = 300_000;
+
 /** The version that a list or watch was to go on from is not known to the server any more: list anew. */
 export class GoneError extends Error {}
 
@@ -50,10 +63,9 @@ export class ApiClient {
     return JSON.parse(decodeUtf8(await readBody(reply, PAGE_BYTES_MAX)));
   }
 
-  /** The lines of an answer, each a JSON value, as they come. */
-  async *lines(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncIterable<unknown> {
-    const reply = await this.#ask(path, query, signal);
-    for await (const line of linesOf(reply.body)) yield JSON.parse(decodeUtf8(line));
+  /** Resolves once the server has answered: to the lines of the answer, each a JSON value, as they come. Throws `GoneError` for 410. */
+  async lines(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
+    return valuesOf((await this.#ask(path, query, signal)).body);
   }
 
   async #ask(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpReply> {
@@ -62,8 +74,14 @@ export class ApiClient {
     if (reply.status === 200) return reply;
     const reason = await reasonOf(reply);
     if (reply.status === 410) throw new GoneError(reason);
-    throw new Error(`the API server answered ${reply.status} to ${path}${reason === "" ? "" : `: ${reason}`}`);
+    throw new RefusedError(`the API server answered ${reply.status} to ${path}${reason === "" ? "" : `: ${reason}`}`, retryAfterMs(reply));
   }
+}
+
+/** 0 where the server says nothing. It writes seconds. */
+function retryAfterMs({ headers }: HttpReply): number {
+  const seconds = Number(headers["retry-after"] ?? 0);
+  return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1000, RETRY_AFTER_MS_MAX) : 0;
 }
 
 /** The sentence of the server's Status object. */
@@ -73,6 +91,10 @@ async function reasonOf(reply: HttpReply): Promise<string> {
   } catch {
     return ""; // an answer that is none of the API server's: its status says enough
   }
+}
+
+async function* valuesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<unknown> {
+  for await (const line of linesOf(body)) yield JSON.parse(decodeUtf8(line));
 }
 
 /** Empty lines are left out; text behind the last line break is the beginning of a line that never came. */

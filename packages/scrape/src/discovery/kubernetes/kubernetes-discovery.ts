@@ -12,6 +12,7 @@ import { endpointsGroup, endpointSliceGroup, podKeysOf, serviceKeyOf } from "./e
 import type { Related } from "./endpoint-groups.ts";
 import { objectKey, readEndpoints, readEndpointSlice, readPod, readService } from "./objects.ts";
 import type { Endpoints, EndpointSlice, ObjectMeta, Pod, Service } from "./objects.ts";
+import { SourceHealth } from "../source-health.ts";
 import { podGroup } from "./pod-groups.ts";
 import { ResourceWatch } from "./resource-watch.ts";
 
@@ -83,13 +84,15 @@ class KubernetesDiscovery implements Discovery {
   async #namespaces(): Promise<readonly string[]> {
     const { namespaces, isOwnNamespaceIncluded } = this.#config;
     if (!isOwnNamespaceIncluded) return namespaces.length === 0 ? [""] : [...new Set(namespaces)];
-    const { clock, failures, files, logger } = this.#modules;
+    const { clock, files } = this.#modules;
+    const health = new SourceHealth({ mechanism: "kubernetes", source: OWN_NAMESPACE_FILE }, this.#modules);
     for (let failureCount = 1; !this.#stopped.signal.aborted; failureCount++) {
       try {
-        return [...new Set([...namespaces, (await files.read(OWN_NAMESPACE_FILE)).trim()])];
+        const own = (await files.read(OWN_NAMESPACE_FILE)).trim();
+        health.works();
+        return [...new Set([...namespaces, own])];
       } catch (thrown) {
-        failures.add({ mechanism: "kubernetes" });
-        if (failureCount === 1) logger.warn("the namespace of this node's pod is not known", { mechanism: "kubernetes", source: OWN_NAMESPACE_FILE, reason: messageOf(thrown) });
+        health.failed(new Error(`the namespace of this node's pod is not known: ${messageOf(thrown)}`, { cause: thrown }));
         await clock.sleep(retryDelayMs(failureCount, RETRY), this.#stopped.signal).catch(() => undefined);
       }
     }
