@@ -3,7 +3,7 @@ import { decodeUtf8 } from "@pyromesh/base";
 import type { HttpSettings, KubernetesConfig } from "../../config/scrape-config.ts";
 import type { HttpFetch, HttpReply } from "../../http/http-get.ts";
 import { readBody } from "../../http/read-body.ts";
-import { text } from "./objects.ts";
+import { field, list, text } from "./objects.ts";
 
 /** Where the API server is, and how this node proves who it is. */
 export interface ApiServer {
@@ -40,7 +40,7 @@ export class RefusedError extends Error {
 /** A server that asks for longer is asked again all the same. */
 const RETRY_AFTER_MS_MAX = 300_000;
 
-/** The version that a list or watch was to go on from is not known to the server any more: list anew. */
+/** The version that a list or watch was to go on from is not known to the server: it has forgotten it, or has not come to it. List anew. */
 export class GoneError extends Error {}
 
 /** A page of a list: 100 objects of some 10 kB, and of 1.5 MB at most. */
@@ -57,13 +57,13 @@ export class ApiClient {
     this.#fetch = fetch;
   }
 
-  /** Throws `GoneError` for 410. */
+  /** Throws `GoneError` for a version that the server does not know. */
   async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown> {
     const reply = await this.#ask(path, query, signal);
     return JSON.parse(decodeUtf8(await readBody(reply, PAGE_BYTES_MAX)));
   }
 
-  /** Resolves once the server has answered: to the lines of the answer, each a JSON value, as they come. Throws `GoneError` for 410. */
+  /** Resolves once the server has answered: to the lines of the answer, each a JSON value, as they come. Throws as `get` does. */
   async lines(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
     return valuesOf((await this.#ask(path, query, signal)).body);
   }
@@ -72,8 +72,9 @@ export class ApiClient {
     const url = `${this.#server.url}${path}?${new URLSearchParams(query).toString()}`;
     const reply = await this.#fetch({ url, headers: { accept: "application/json" }, settings: this.#server.http, signal });
     if (reply.status === 200) return reply;
-    const reason = await reasonOf(reply);
-    if (reply.status === 410) throw new GoneError(reason);
+    const status = await statusOf(reply);
+    const reason = text(status, "message").slice(0, 300);
+    if (reply.status === 410 || list(field(status, "details"), "causes").some((cause) => text(cause, "reason") === "ResourceVersionTooLarge")) throw new GoneError(reason);
     throw new RefusedError(`the API server answered ${reply.status} to ${path}${reason === "" ? "" : `: ${reason}`}`, retryAfterMs(reply));
   }
 }
@@ -84,12 +85,12 @@ function retryAfterMs({ headers }: HttpReply): number {
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1000, RETRY_AFTER_MS_MAX) : 0;
 }
 
-/** The sentence of the server's Status object. */
-async function reasonOf(reply: HttpReply): Promise<string> {
+/** The server's Status object. */
+async function statusOf(reply: HttpReply): Promise<unknown> {
   try {
-    return text(JSON.parse(decodeUtf8(await readBody(reply, 64 * 1024))), "message").slice(0, 300);
+    return JSON.parse(decodeUtf8(await readBody(reply, 64 * 1024)));
   } catch {
-    return ""; // an answer that is none of the API server's: its status says enough
+    return undefined; // an answer that is none of the API server's: its number says enough
   }
 }
 

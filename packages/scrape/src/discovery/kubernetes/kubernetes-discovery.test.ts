@@ -242,6 +242,35 @@ describe("kubernetes discovery: pods", () => {
     expect(cluster.world.logged.join()).to.include("Too large resource version");
   });
 
+  it("are listed anew from a server whose data is older than what it said, as after a backup was restored: a watch would be silent", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a"));
+    await cluster.start();
+    cluster.server.set("pods", pod("b", { ip: "10.0.0.2" }));
+    await cluster.pass(500);
+    cluster.server.delete("pods", "prod", "b");
+    cluster.server.restore(101);
+    cluster.server.set("pods", pod("c", { ip: "10.0.0.3" }));
+    for (let turn = 0; turn < 4; turn++) await cluster.pass(1000);
+    expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060", "10.0.0.3:6060"]);
+  });
+
+  it("are not asked for twice where a watch has ended in time", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a"));
+    await cluster.start();
+    for (let turn = 0; turn < 3; turn++) {
+      await cluster.pass(100_000);
+      cluster.server.bookmark();
+    }
+    cluster.server.disconnect();
+    await cluster.pass(1000);
+    expect([cluster.server.watchQueries.length, cluster.server.lists.length, cluster.server.checks.length]).to.deep.equal([2, 1, 0]);
+    cluster.server.disconnect();
+    for (let turn = 0; turn < 3; turn++) await cluster.pass(1000);
+    expect([cluster.server.watchQueries.length, cluster.server.lists.length, cluster.server.checks.length], "and too early").to.deep.equal([3, 1, 1]);
+  });
+
   it("are asked for as late as a server says that has too many requests", async () => {
     const cluster = new Cluster();
     cluster.server.set("pods", pod("a"));

@@ -2,7 +2,8 @@
  * All objects of one kind in one namespace, or in all, kept up to date: listed in pages, then watched from the version of the list on.
  *
  * What must stay true: no change is lost. A watch goes on from the version that was seen last; where the server does not know it any more (410),
- * or ends the watch with another error, everything is listed anew, and what is not there then is gone. What cannot be reached keeps its last objects.
+ * ends the watch with another error, or has been put back to a time before that version, everything is listed anew, and what is not there then is
+ * gone. What cannot be reached keeps its last objects.
  */
 import { retryDelayMs } from "@pyromesh/base";
 import type { Timer } from "@pyromesh/base";
@@ -26,10 +27,11 @@ const PAGE_OBJECTS = 100;
 /** Of one kind. With more, nothing of the kind is taken over: a selector or namespaces must narrow it. */
 export const OBJECTS_MAX = 100_000;
 const LIST_TIMEOUT_MS = 60_000;
-/** The server ends a watch after so long. */
+/** The server ends a watch after so long, and not much before, unless something is wrong. */
 const WATCH_SECONDS = 300;
-/** The server answers a watch at once, and sends its events later. */
-const WATCH_TIMEOUT_MS = 30_000;
+const WATCH_MS_MIN = 270_000;
+/** Of a watch, which is answered at once and sends its events later, and of the check of a version. */
+const ANSWER_TIMEOUT_MS = 30_000;
 /** The server sends a bookmark each minute. A watch that is silent for longer than two is begun anew: its connection may be dead, or the server hang. */
 const SILENCE_MS = 150_000;
 const RETRY = { firstMs: 1000, maxMs: 30_000 };
@@ -75,13 +77,17 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
   async #run(): Promise<void> {
     const { clock } = this.#modules;
     const stopped = this.#stopped.signal;
+    let hasEndedInTime = false;
     for (let failureCount = 0; !stopped.aborted; ) {
       const beganMs = clock.monotonicMs();
       const isListedNow = this.#version === undefined;
       let retryAfterMs = 0;
       try {
         if (this.#version === undefined) await this.#list();
+        else if (!hasEndedInTime) await this.#checkVersion(this.#version);
+        hasEndedInTime = false;
         await this.#watch();
+        hasEndedInTime = clock.monotonicMs() - beganMs >= WATCH_MS_MIN;
         this.#health.works();
         failureCount = 0;
       } catch (thrown) {
@@ -123,6 +129,15 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
     this.#onChange();
   }
 
+  /**
+   * Throws `GoneError` where the server's versions have not come to this one, as after its data was restored from a backup. It would take a watch
+   * from there, and keep silent about all changes until its versions have passed this one.
+   */
+  async #checkVersion(version: string): Promise<void> {
+    const query = { ...this.#options.query, limit: "1", resourceVersion: version, resourceVersionMatch: "NotOlderThan" };
+    await this.#within(ANSWER_TIMEOUT_MS, (signal) => this.#api.get(this.#options.path, query, signal));
+  }
+
   /** Returns when the watch has ended by time, or was silent. */
   async #watch(): Promise<void> {
     const query = { ...this.#options.query, watch: "1", allowWatchBookmarks: "true", resourceVersion: this.#version ?? "", timeoutSeconds: String(WATCH_SECONDS) };
@@ -135,7 +150,7 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
     };
     try {
       // Its connection lives on behind the answer: the signal of the answer must not end with it.
-      const events = await this.#within(WATCH_TIMEOUT_MS, (late) => this.#api.lines(this.#options.path, query, AbortSignal.any([signal, late])));
+      const events = await this.#within(ANSWER_TIMEOUT_MS, (late) => this.#api.lines(this.#options.path, query, AbortSignal.any([signal, late])));
       this.#health.works();
       isHeard();
       for await (const event of events) {
