@@ -25,7 +25,7 @@ export type { RelabelAction, RelabelRule } from "./relabel/relabel-rule.ts";
 export { nodeHttp } from "./http/node-http.ts";
 export { nodeFiles, nodeResolver } from "./node-discovery.ts";
 export { targetSource } from "./targets/target-source.ts";
-export type { DiscoveryFiles, DroppedTarget, Resolver, ScrapeTarget, TargetModules, TargetProfile, TargetSource } from "./target.ts";
+export type { DiscoveryFault, DiscoveryFiles, DroppedTarget, Resolver, ScrapeTarget, TargetModules, TargetProfile, TargetSource } from "./target.ts";
 export { ScrapeLoop } from "./loop/scrape-loop.ts";
 export type { ScrapeLoopModules, TargetStatus } from "./loop/scrape-loop.ts";
 export { allHeld } from "./loop/target-holds.ts";

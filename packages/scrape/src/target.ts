@@ -42,6 +42,18 @@ export interface DroppedTarget {
   readonly reason: string;
 }
 
+/** A source of targets that does not answer as it should. What was known of it stays. */
+export interface DiscoveryFault {
+  /** `file`, `http`, `dns`, `kubernetes`. */
+  readonly mechanism: string;
+  /** A URL, files, names; of Kubernetes the path of a list. */
+  readonly source: string;
+  /** A sentence: how it failed last. */
+  readonly reason: string;
+  /** Wall clock: since when no answer was right. */
+  readonly sinceMs: number;
+}
+
 export interface TargetSource {
   /** Those of all jobs, in the order of their keys. The array is replaced, never changed. */
   readonly targets: readonly ScrapeTarget[];
@@ -49,6 +61,8 @@ export interface TargetSource {
   readonly dropped: readonly DroppedTarget[];
   /** All that are dropped, by job; of a job that drops none, nothing. */
   readonly droppedCounts: Readonly<Record<string, number>>;
+  /** Sources that fail now, of all jobs. */
+  readonly faults: readonly (DiscoveryFault & { readonly jobName: string })[];
   /** Calls `listener` after `targets` was replaced. */
   onChange(listener: () => void): void;
   /** Takes over other jobs. What a job discovered stays while its configuration is the same. */

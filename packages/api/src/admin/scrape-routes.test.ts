@@ -28,6 +28,7 @@ describe("scrape routes", () => {
       active: [TARGET, { ...TARGET, url: "http://10.0.0.2:6060/debug/pprof/allocs", member: { name: "node-2", httpAddress: "node-2:4040", isSelf: false }, health: "unknown", lastError: "", lastScrapeMs: undefined, lastDurationMs: 0, nextScrapeMs: undefined }],
       dropped: [{ jobName: "app", discovered: [{ name: "__address__", value: "10.0.0.3:6060" }], reason: "relabel_configs[0] dropped it" }],
       droppedCounts: { app: 2_500 },
+      faults: [],
     };
     api = await openApi({ more: scrapeRoutes({ targets: () => shown }) });
   });
@@ -68,17 +69,25 @@ describe("scrape routes", () => {
 
   it("/targets begins with what is down: of thousands of targets the others are not in the table", async () => {
     const up = Array.from({ length: 1_500 }, (_, index): ScrapedTarget => ({ ...TARGET, url: `http://up-${index}/`, health: "up", lastError: "" }));
-    shown = { active: [...up, { ...TARGET, url: "http://gone/" }, { ...TARGET, url: "http://nobody/", member: undefined, health: "unknown", lastError: "" }], dropped: [], droppedCounts: {} };
+    shown = { active: [...up, { ...TARGET, url: "http://gone/" }, { ...TARGET, url: "http://nobody/", member: undefined, health: "unknown", lastError: "" }], dropped: [], droppedCounts: {}, faults: [] };
     const html = await (await api.get("/targets")).text();
     const urls = [...html.matchAll(/<code>http:\/\/([^/]+)/g)].map(([, host]) => host);
     expect([urls.length, ...urls.slice(0, 3)]).deep.equal([1_000, "gone", "nobody", "up-0"]);
+  });
+
+  it("sources that discovery cannot read are shown with the reason, as text", async () => {
+    shown = { active: [], dropped: [], droppedCounts: {}, faults: [{ jobName: "app", mechanism: "kubernetes", source: "/api/v1/pods", reason: "403: <pods> is forbidden", sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5) }] };
+    const { data } = (await (await api.get("/api/v1/targets")).json()) as { data: { discoveryFailures: object[] } };
+    expect(data.discoveryFailures).deep.equal([{ scrapePool: "app", mechanism: "kubernetes", source: "/api/v1/pods", error: "403: <pods> is forbidden", since: "2026-01-02T03:04:05.000Z" }]);
+    const html = await (await api.get("/targets")).text();
+    for (const text of ["Discovery fails: 1", "<code>/api/v1/pods</code>", "403: &#60;pods&#62; is forbidden", "2026-01-02 03:04:05"]) expect(html).include(text);
   });
 
   it("/targets is a page: states, errors, who scrapes what, what was dropped and why; and no label can be markup", async () => {
     const html = await (await api.get("/targets")).text();
     for (const text of ["this node scrapes 1 of them, and 0 of these are up", "status 404", "http://node-2:4040/targets", "relabel_configs[0] dropped it", "Dropped: 2500", "0.25s"]) expect(html).include(text);
     expect(html).not.include("<b>shop");
-    shown = { active: [], dropped: [], droppedCounts: {} };
+    shown = { active: [], dropped: [], droppedCounts: {}, faults: [] };
     expect(await (await api.get("/targets")).text()).include("Nothing is scraped");
   });
 });

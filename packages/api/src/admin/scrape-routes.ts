@@ -17,14 +17,15 @@ export function scrapeRoutes(scraping: ScrapeAdmin): readonly Route[] {
 
 const STATES = ["active", "dropped", "any"];
 
-/** Prometheus' keys; `member`, `memberHttpAddress`, `nextScrape` and `profile` are more. */
-function targetsJson({ active, dropped, droppedCounts }: ScrapedTargets, given: string | null): ApiReply {
+/** Prometheus' keys; `member`, `memberHttpAddress`, `nextScrape`, `profile` and `discoveryFailures` are more. */
+function targetsJson({ active, dropped, droppedCounts, faults }: ScrapedTargets, given: string | null): ApiReply {
   const state = given ?? "any";
   if (!STATES.includes(state)) throw invalidArgument("STATE_UNKNOWN", `state ${JSON.stringify(state)} is not known: write ${STATES.join(", ")}, or leave it out for all`);
   const data = {
     activeTargets: state === "dropped" ? [] : active.map(activeJson),
     droppedTargets: state === "active" ? [] : dropped.map(({ jobName, discovered, reason }) => ({ discoveredLabels: labelsJson(discovered), scrapePool: jobName, reason })),
     droppedTargetCounts: state === "active" ? {} : droppedCounts,
+    discoveryFailures: faults.map(({ jobName, mechanism, source, reason, sinceMs }) => ({ scrapePool: jobName, mechanism, source, error: reason, since: timeText(sinceMs) })),
   };
   return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ status: "success", data }) };
 }
@@ -68,12 +69,19 @@ function labelsJson(labels: Labels): Record<string, string> {
 /** Rows of a table. What is beyond is in the JSON. */
 const ROWS_MAX = 1_000;
 
-function targetsPage({ active, dropped, droppedCounts }: ScrapedTargets): ApiReply {
+function targetsPage({ active, dropped, droppedCounts, faults }: ScrapedTargets): ApiReply {
   const here = active.filter(({ member }) => member?.isSelf === true);
   const summary =
     active.length + dropped.length === 0
       ? "<p>Nothing is scraped: the configuration has no <code>scrape_configs</code>, or discovery has found no target yet.</p>"
       : `<p>${active.length} targets, each one profile of one program; this node scrapes ${here.length} of them, and ${here.filter(({ health }) => health === "up").length} of these are up.${active.length > here.length ? " The state of others is on the page of the member that scrapes them." : ""}</p>`;
+  const faultRows = faults.slice(0, ROWS_MAX).map(({ jobName, mechanism, source, reason, sinceMs }) => [
+    escapeHtml(jobName),
+    `${escapeHtml(mechanism)}<br><code>${escapeHtml(source)}</code>`,
+    `<span class="bad">${escapeHtml(reason)}</span>`,
+    secondText(sinceMs),
+  ]);
+  const faultTable = faultRows.length === 0 ? "" : `<h2>Discovery fails: ${faults.length}</h2><p>The targets that were known stay.</p>${htmlTable(["job", "source", "because", "since"], faultRows, { isWide: true })}`;
   // What is wrong comes first: of many targets the rest is not in the table.
   const rows = active.toSorted((a, b) => urgency(b) - urgency(a)).slice(0, ROWS_MAX).map((target) => [
     `${escapeHtml(target.jobName)}<br>${escapeHtml(target.profileName)}`,
@@ -88,7 +96,7 @@ function targetsPage({ active, dropped, droppedCounts }: ScrapedTargets): ApiRep
   const droppedRows = dropped.slice(0, ROWS_MAX).map(({ jobName, discovered, reason }) => [escapeHtml(jobName), escapeHtml(printLabels(discovered)), escapeHtml(reason)]);
   const droppedTable = droppedRows.length === 0 ? "" : `<h2>Dropped: ${droppedCount}</h2>${htmlTable(["job", "discovered labels", "because"], droppedRows, { isWide: true })}`;
   const more = active.length > ROWS_MAX || dropped.length > ROWS_MAX ? `<p>Tables have the first ${ROWS_MAX}; <a href="api/v1/targets">the JSON</a> has more.</p>` : "";
-  return htmlPage("Targets", `${summary}${table}${droppedTable}${more}`, { refreshSeconds: 10 });
+  return htmlPage("Targets", `${summary}${faultTable}${table}${droppedTable}${more}`, { refreshSeconds: 10 });
 }
 
 /** 2: down, here; 1: nobody scrapes it, or it waits. */
@@ -107,10 +115,13 @@ function stateText({ health, lastError, member }: ScrapedTarget): string {
 
 /** The last one and the next, to the second. */
 function scrapesText({ lastScrapeMs, lastDurationMs, nextScrapeMs }: ScrapedTarget): string {
-  const at = (timeMs: number): string => number(new Date(timeMs).toISOString().slice(0, 19).replace("T", " "));
-  const last = lastScrapeMs === undefined ? [] : [`last ${at(lastScrapeMs)}`, `took ${number(secondsText(Math.round(lastDurationMs)))}`];
-  const lines = [...last, ...(nextScrapeMs === undefined ? [] : [`next ${at(nextScrapeMs)}`])];
+  const last = lastScrapeMs === undefined ? [] : [`last ${secondText(lastScrapeMs)}`, `took ${number(secondsText(Math.round(lastDurationMs)))}`];
+  const lines = [...last, ...(nextScrapeMs === undefined ? [] : [`next ${secondText(nextScrapeMs)}`])];
   return lines.map((line) => `<div class="line">${line}</div>`).join("");
+}
+
+function secondText(timeMs: number): string {
+  return number(new Date(timeMs).toISOString().slice(0, 19).replace("T", " "));
 }
 
 function memberText({ member }: ScrapedTarget): string {

@@ -12,6 +12,20 @@ export interface ScrapedTargets {
   readonly dropped: readonly DroppedScrapeTarget[];
   /** All of them, by job. */
   readonly droppedCounts: Readonly<Record<string, number>>;
+  /** Sources of targets that fail now. */
+  readonly faults: readonly ScrapeDiscoveryFault[];
+}
+
+/** What was known of the source stays. */
+export interface ScrapeDiscoveryFault {
+  readonly jobName: string;
+  /** `file`, `http`, `dns`, `kubernetes`. */
+  readonly mechanism: string;
+  readonly source: string;
+  /** How it failed last, in words. */
+  readonly reason: string;
+  /** Wall clock: since when no answer was right. */
+  readonly sinceMs: number;
 }
 
 /** One profile of one program. */

@@ -50,8 +50,8 @@ export class Scraping implements ScrapeAdmin {
   }
 
   targets(): ScrapedTargets {
-    const { dropped, droppedCounts } = this.#modules.source;
-    return { active: this.#loop?.targets().map(shown) ?? [], dropped, droppedCounts };
+    const { dropped, droppedCounts, faults } = this.#modules.source;
+    return { active: this.#loop?.targets().map(shown) ?? [], dropped, droppedCounts, faults };
   }
 }
 

@@ -1,7 +1,7 @@
 /** What finds targets: it tells all groups that it knows whenever one of them has changed. */
 
 import type { Counter } from "@pyromesh/base";
-import type { TargetModules } from "../target.ts";
+import type { DiscoveryFault, TargetModules } from "../target.ts";
 
 /** Targets that come from one place: a file, a name, a pod. Never changed: a group that is the same object has the same targets. */
 export interface TargetGroup {
@@ -22,4 +22,6 @@ export interface Discovery {
 export interface DiscoveryModules extends TargetModules {
   /** Counts by the label `mechanism`. */
   readonly failures: Counter;
+  /** What fails now. */
+  readonly faults: Set<DiscoveryFault>;
 }

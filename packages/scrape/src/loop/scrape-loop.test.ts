@@ -21,6 +21,7 @@ class World implements TargetSource, TargetHolds {
   targets: readonly ScrapeTarget[] = ["a", "b", "c"].map(targetOf);
   readonly dropped = [];
   readonly droppedCounts = {};
+  readonly faults = [];
   own = new Set(["a", "b", "c"]);
   wanted: readonly string[] = [];
   readonly #listeners: (() => void)[] = [];

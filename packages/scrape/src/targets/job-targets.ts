@@ -9,7 +9,7 @@ import type { Relabel } from "../relabel/relabel.ts";
 import type { ScrapeConfig } from "../config/scrape-config.ts";
 import type { Discovery, TargetGroup } from "../discovery/discovery.ts";
 import { openDiscovery } from "../discovery/open-discovery.ts";
-import type { DroppedTarget, ScrapeTarget, TargetModules } from "../target.ts";
+import type { DiscoveryFault, DroppedTarget, ScrapeTarget, TargetModules } from "../target.ts";
 import { makeTargets } from "./make-targets.ts";
 import type { GroupTargets } from "./make-targets.ts";
 
@@ -23,6 +23,7 @@ export class JobTargets {
   readonly #discoveries: readonly Discovery[];
   /** The groups of each discovery, in the order of the configuration. */
   readonly #groups: (readonly TargetGroup[])[];
+  readonly #faults = new Set<DiscoveryFault>();
   readonly #relabel: Relabel;
   readonly #onGroups: () => void;
   #made = new Map<TargetGroup, GroupTargets>();
@@ -37,7 +38,7 @@ export class JobTargets {
     this.#relabel = compileRules(config.relabelRules);
     const logger = modules.logger.with({ job: config.jobName });
     const failures: Counter = { add: (labels, value) => modules.failures.add({ ...labels, job: config.jobName }, value) };
-    this.#discoveries = config.discoveries.map((discovery) => openDiscovery(discovery, { ...modules, logger, failures }));
+    this.#discoveries = config.discoveries.map((discovery) => openDiscovery(discovery, { ...modules, logger, failures, faults: this.#faults }));
     this.#groups = config.discoveries.map(() => []);
   }
 
@@ -52,6 +53,11 @@ export class JobTargets {
 
   get droppedCount(): number {
     return this.#droppedCount;
+  }
+
+  /** One at most for each source of the configuration. */
+  get faults(): readonly DiscoveryFault[] {
+    return [...this.#faults];
   }
 
   start(): void {

@@ -32,6 +32,23 @@ describe("target source", () => {
     expect(world.clock.timerCount).to.equal(0);
   });
 
+  it("names the sources that fail, with the job, since when, until they answer or the job is gone", async () => {
+    const broken = job("broken", { file_sd_configs: [{ files: ["/broken.json"] }] });
+    const world = new DiscoveryWorld();
+    world.write("/broken.json", "{");
+    world.write("/t.json", "{");
+    const { source } = await started([FILE, broken], world);
+    const firstMs = world.clock.nowMs();
+    const faults = (): string[] => source.faults.map(({ jobName, mechanism, source: from, sinceMs }) => `${jobName} ${mechanism} ${from} ${sinceMs - firstMs}`);
+    expect(faults()).to.deep.equal(["file file /t.json 0", "broken file /broken.json 0"]);
+    world.write("/t.json", "[]");
+    world.write("/broken.json", "{,");
+    await world.advance(5000);
+    expect(faults(), "another reason, but no right answer between").to.deep.equal(["broken file /broken.json 0"]);
+    source.apply(scrapeConfigs([FILE]));
+    expect(faults()).to.deep.equal([]);
+  });
+
   it("has equal targets once, in the order of their keys", async () => {
     const { source } = await started([job("j", { static_configs: [{ targets: ["b:1", "a:1", "b:1"] }, { targets: ["a:1"] }] })]);
     expect(urlsOf(source)).to.deep.equal(["http://a:1", "http://b:1"]);

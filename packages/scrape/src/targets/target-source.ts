@@ -61,6 +61,10 @@ class Targets implements TargetSource {
     return Object.fromEntries([...this.#jobs.values()].filter(({ droppedCount }) => droppedCount > 0).map(({ config, droppedCount }) => [config.jobName, droppedCount]));
   }
 
+  get faults(): TargetSource["faults"] {
+    return [...this.#jobs.values()].flatMap(({ config: { jobName }, faults }) => faults.map((fault) => ({ ...fault, jobName })));
+  }
+
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
   }

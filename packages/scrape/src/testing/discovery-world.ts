@@ -4,7 +4,7 @@ import type { Counter, LogFields, Logger } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import type { DiscoveryModules, TargetGroup } from "../discovery/discovery.ts";
 import type { HttpFetch, HttpGet, HttpReply } from "../http/http-get.ts";
-import type { DiscoveryFiles, Resolver } from "../target.ts";
+import type { DiscoveryFault, DiscoveryFiles, Resolver } from "../target.ts";
 
 export class DiscoveryWorld implements DiscoveryModules {
   readonly clock: ManualClock = new ManualClock();
@@ -13,6 +13,7 @@ export class DiscoveryWorld implements DiscoveryModules {
   readonly logger: Logger;
   readonly failures: Counter = { add: (labels) => void this.failed.push(JSON.stringify(labels)) };
   readonly failed: string[] = [];
+  readonly faults: Set<DiscoveryFault> = new Set();
   /** Path -> text, and when it was written. */
   readonly disk: Map<string, { readonly text: string; readonly modifiedMs: number }> = new Map();
   readonly readFiles: string[] = [];

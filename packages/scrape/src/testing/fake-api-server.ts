@@ -1,5 +1,6 @@
 /**
- * The part of the Kubernetes API that discovery uses: lists in pages, watches from a version, bookmarks, 410 for versions that it has forgotten.
+ * The part of the Kubernetes API that discovery uses: lists in pages, watches from a version, bookmarks, 410 for versions that it has forgotten,
+ * 504 for a list from a version that it has not come to.
  * It answers a `DiscoveryWorld`, without a network.
  */
 import type { HttpGet, HttpReply } from "../http/http-get.ts";
@@ -20,13 +21,15 @@ interface Change {
 export class FakeApiServer {
   #version = 100;
   readonly #objects = new Map<string, { readonly plural: string; readonly object: ApiObject }>();
-  readonly #changes: Change[] = [];
+  #changes: Change[] = [];
   /** Changes up to this version are forgotten. */
   #compacted = 0;
   #watches: Watch[] = [];
   /** Answered in place of anything else. */
   refusal: { readonly status: number; readonly message: string } | undefined;
   readonly lists: string[] = [];
+  /** Lists that must not be older than a version. */
+  readonly checks: string[] = [];
   readonly watchQueries: URLSearchParams[] = [];
 
   set(plural: string, object: ApiObject): void {
@@ -48,6 +51,19 @@ export class FakeApiServer {
   /** All watches learn the newest version. */
   bookmark(): void {
     for (const watch of this.#watches) watch.push({ type: "BOOKMARK", object: { metadata: { resourceVersion: String(this.#version) } } });
+  }
+
+  /** Puts versions and changes back, as a restored backup does. All watches end. */
+  restore(version: number): void {
+    this.#version = version;
+    this.#changes = this.#changes.filter((change) => change.version <= version);
+    this.disconnect(new Error("reset"));
+  }
+
+  /** All watches end with this error. */
+  fail(status: object): void {
+    for (const watch of this.#watches) watch.push({ type: "ERROR", object: status });
+    this.disconnect();
   }
 
   /** A watch that begins at an older version than now gets 410. */
@@ -75,7 +91,11 @@ export class FakeApiServer {
   };
 
   #list(plural: string, namespace: string | undefined, url: URL): HttpReply {
-    this.lists.push(url.pathname + url.search);
+    if (url.searchParams.has("resourceVersionMatch")) {
+      this.checks.push(url.search);
+      const tooLarge = { kind: "Status", code: 504, message: "Timeout: Too large resource version", details: { causes: [{ reason: "ResourceVersionTooLarge" }] } };
+      if (Number(url.searchParams.get("resourceVersion")) > this.#version) return textReply(504, JSON.stringify(tooLarge), "application/json");
+    } else this.lists.push(url.pathname + url.search);
     const all = [...this.#objects.values()].filter((known) => known.plural === plural && (namespace ?? known.object.metadata.namespace) === known.object.metadata.namespace).map(({ object }) => object);
     const from = Number(url.searchParams.get("continue") ?? 0);
     const limit = Number(url.searchParams.get("limit"));
@@ -88,8 +108,8 @@ export class FakeApiServer {
     const since = Number(query.get("resourceVersion"));
     const gone = { type: "ERROR", object: { kind: "Status", code: 410, message: "too old resource version" } };
     if (since < this.#compacted) return { status: 200, headers: {}, body: bytesOf([`${JSON.stringify(gone)}\n`]) };
-    const watch = new Watch(plural, namespace, signal);
-    for (const change of this.#changes) if (change.version > since && watch.wants(change)) watch.push(change);
+    const watch = new Watch({ plural, namespace, since }, signal);
+    for (const change of this.#changes) if (watch.wants(change)) watch.push(change);
     this.#watches.push(watch);
     signal.addEventListener("abort", () => (this.#watches = this.#watches.filter((other) => other !== watch)), { once: true });
     return { status: 200, headers: {}, body: bytesOf(watch.lines()) };
@@ -101,21 +121,26 @@ export class FakeApiServer {
   }
 }
 
+interface WatchOf {
+  readonly plural: string;
+  readonly namespace: string | undefined;
+  /** Changes after this version. */
+  readonly since: number;
+}
+
 class Watch {
-  readonly #plural: string;
-  readonly #namespace: string | undefined;
+  readonly #of: WatchOf;
   readonly #lines: string[] = [];
   #end: { readonly error: Error | undefined } | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(plural: string, namespace: string | undefined, signal: AbortSignal) {
-    this.#plural = plural;
-    this.#namespace = namespace;
+  constructor(of: WatchOf, signal: AbortSignal) {
+    this.#of = of;
     signal.addEventListener("abort", () => this.end(new Error("aborted")), { once: true });
   }
 
-  wants({ plural, object }: Change): boolean {
-    return plural === this.#plural && (this.#namespace ?? object.metadata.namespace) === object.metadata.namespace;
+  wants({ version, plural, object }: Change): boolean {
+    return version > this.#of.since && plural === this.#of.plural && (this.#of.namespace ?? object.metadata.namespace) === object.metadata.namespace;
   }
 
   push({ type, object }: { readonly type: string; readonly object: unknown }): void {

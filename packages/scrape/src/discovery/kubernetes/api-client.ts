@@ -3,7 +3,7 @@ import { decodeUtf8 } from "@pyromesh/base";
 import type { HttpSettings, KubernetesConfig } from "../../config/scrape-config.ts";
 import type { HttpFetch, HttpReply } from "../../http/http-get.ts";
 import { readBody } from "../../http/read-body.ts";
-import { text } from "./objects.ts";
+import { field, list, text } from "./objects.ts";
 
 /** Where the API server is, and how this node proves who it is. */
 export interface ApiServer {
@@ -27,7 +27,20 @@ export function apiServerOf({ apiServer, http }: KubernetesConfig): ApiServer {
   };
 }
 
-/** The version that a list or watch was to go on from is not known to the server any more: list anew. */
+/** The server answered with another status than 200, and may have said how long to wait: it does with 429, where it has too many requests. */
+export class RefusedError extends Error {
+  readonly retryAfterMs: number;
+
+  constructor(message: string, waitMs: number) {
+    super(message);
+    this.retryAfterMs = waitMs;
+  }
+}
+
+/** A server that asks for longer is asked again all the same. */
+const RETRY_AFTER_MS_MAX = 300_000;
+
+/** The version that a list or watch was to go on from is not known to the server: it has forgotten it, or has not come to it. List anew. */
 export class GoneError extends Error {}
 
 /** A page of a list: 100 objects of some 10 kB, and of 1.5 MB at most. */
@@ -44,35 +57,45 @@ export class ApiClient {
     this.#fetch = fetch;
   }
 
-  /** Throws `GoneError` for 410. */
+  /** Throws `GoneError` for a version that the server does not know. */
   async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown> {
     const reply = await this.#ask(path, query, signal);
     return JSON.parse(decodeUtf8(await readBody(reply, PAGE_BYTES_MAX)));
   }
 
-  /** The lines of an answer, each a JSON value, as they come. */
-  async *lines(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncIterable<unknown> {
-    const reply = await this.#ask(path, query, signal);
-    for await (const line of linesOf(reply.body)) yield JSON.parse(decodeUtf8(line));
+  /** Resolves once the server has answered: to the lines of the answer, each a JSON value, as they come. Throws as `get` does. */
+  async lines(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
+    return valuesOf((await this.#ask(path, query, signal)).body);
   }
 
   async #ask(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpReply> {
     const url = `${this.#server.url}${path}?${new URLSearchParams(query).toString()}`;
     const reply = await this.#fetch({ url, headers: { accept: "application/json" }, settings: this.#server.http, signal });
     if (reply.status === 200) return reply;
-    const reason = await reasonOf(reply);
-    if (reply.status === 410) throw new GoneError(reason);
-    throw new Error(`the API server answered ${reply.status} to ${path}${reason === "" ? "" : `: ${reason}`}`);
+    const status = await statusOf(reply);
+    const reason = text(status, "message").slice(0, 300);
+    if (reply.status === 410 || list(field(status, "details"), "causes").some((cause) => text(cause, "reason") === "ResourceVersionTooLarge")) throw new GoneError(reason);
+    throw new RefusedError(`the API server answered ${reply.status} to ${path}${reason === "" ? "" : `: ${reason}`}`, retryAfterMs(reply));
   }
 }
 
-/** The sentence of the server's Status object. */
-async function reasonOf(reply: HttpReply): Promise<string> {
+/** 0 where the server says nothing. It writes seconds. */
+function retryAfterMs({ headers }: HttpReply): number {
+  const seconds = Number(headers["retry-after"] ?? 0);
+  return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1000, RETRY_AFTER_MS_MAX) : 0;
+}
+
+/** The server's Status object. */
+async function statusOf(reply: HttpReply): Promise<unknown> {
   try {
-    return text(JSON.parse(decodeUtf8(await readBody(reply, 64 * 1024))), "message").slice(0, 300);
+    return JSON.parse(decodeUtf8(await readBody(reply, 64 * 1024)));
   } catch {
-    return ""; // an answer that is none of the API server's: its status says enough
+    return undefined; // an answer that is none of the API server's: its number says enough
   }
+}
+
+async function* valuesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<unknown> {
+  for await (const line of linesOf(body)) yield JSON.parse(decodeUtf8(line));
 }
 
 /** Empty lines are left out; text behind the last line break is the beginning of a line that never came. */

@@ -3,7 +3,7 @@
  * each further port that the containers of these pods declare. Pure.
  */
 import type { LabelValues, TargetGroup } from "../discovery.ts";
-import { containerLabels, joinAddress, metaLabels, podLabels, prefixed } from "./meta-labels.ts";
+import { containerPortLabels, joinAddress, metaLabels, podLabels, prefixed, safeName } from "./meta-labels.ts";
 import type { Endpoints, EndpointSlice, Pod, Service, TargetReference } from "./objects.ts";
 
 /** What a group was made of besides its own object. */
@@ -22,7 +22,7 @@ export function endpointsGroup(endpoints: Endpoints, related: Related): TargetGr
           ...prefixed("endpoint_", { port_name: port.name, port_protocol: port.protocol, ready: String(address.isReady), node_name: address.nodeName, hostname: address.hostname }),
           ...referenceLabels("endpoint_address_target_", address.target),
         };
-        targets.add(address.ip, port.number, labels, address.target);
+        targets.add({ address: address.ip, labels, reference: address.target }, port);
       }
     }
   }
@@ -30,10 +30,12 @@ export function endpointsGroup(endpoints: Endpoints, related: Related): TargetGr
 }
 
 export function endpointSliceGroup(slice: EndpointSlice, related: Related): TargetGroup {
+  const labels = { ...groupLabels("endpointslice", slice, related), ...prefixed("endpointslice_", { address_type: slice.addressType }) };
+  if (isOfSecondFamily(slice, related.service)) return { targets: [], labels };
   const targets = new PodTargets(related.pods);
   for (const port of slice.ports) {
     for (const endpoint of slice.endpoints) {
-      const labels = {
+      const own = {
         ...prefixed("endpointslice_", { port: port.number === 0 ? "" : String(port.number), port_name: port.name, port_protocol: port.protocol, port_app_protocol: port.appProtocol }),
         ...prefixed("endpointslice_endpoint_", {
           conditions_ready: endpoint.ready,
@@ -43,12 +45,19 @@ export function endpointSliceGroup(slice: EndpointSlice, related: Related): Targ
           node_name: endpoint.nodeName,
           zone: endpoint.zone,
         }),
+        ...topologyLabels(endpoint.topology),
         ...referenceLabels("endpointslice_address_target_", endpoint.target),
       };
-      for (const address of endpoint.addresses) targets.add(address, port.number, labels, endpoint.target);
+      for (const address of endpoint.addresses) targets.add({ address, labels: own, reference: endpoint.target }, { number: port.number, protocol: undefined });
     }
   }
-  return { targets: targets.all(), labels: { ...groupLabels("endpointslice", slice, related), ...prefixed("endpointslice_", { address_type: slice.addressType }) } };
+  return { targets: targets.all(), labels };
+}
+
+/** A service with addresses of both families has slices of each, with the same pods: those of its first family alone make targets. */
+function isOfSecondFamily(slice: EndpointSlice, service: Service | undefined): boolean {
+  const first = service?.ipFamilies[0];
+  return service?.isDualStack === true && first !== undefined && slice.addressType !== first;
 }
 
 /** The keys of the pods that a group is made of. */
@@ -71,6 +80,19 @@ function referenceLabels(prefix: string, reference: TargetReference | undefined)
   return reference === undefined ? {} : prefixed(prefix, { kind: reference.kind, name: reference.name });
 }
 
+function topologyLabels(topology: LabelValues): LabelValues {
+  const entries = Object.entries(topology).map(([key, value]) => [safeName(key), value] as const);
+  return { ...prefixed(TOPOLOGY, Object.fromEntries(entries)), ...prefixed(`${TOPOLOGY}present_`, Object.fromEntries(entries.map(([key]) => [key, "true"]))) };
+}
+
+const TOPOLOGY = "endpointslice_endpoint_topology_";
+
+interface Endpoint {
+  readonly address: string;
+  readonly labels: LabelValues;
+  readonly reference: TargetReference | undefined;
+}
+
 /** Targets of the addresses of a service, and the pods among them. */
 class PodTargets {
   readonly #pods: ReadonlyMap<string, Pod>;
@@ -82,18 +104,21 @@ class PodTargets {
     this.#pods = pods;
   }
 
-  add(address: string, portNumber: number, labels: LabelValues, reference: TargetReference | undefined): void {
-    const own = { __address__: portNumber === 0 ? address : joinAddress(address, portNumber), ...labels };
+  /** Port number 0: of no port. A `protocol` takes the place of the one that the container declares. */
+  add({ address, labels, reference }: Endpoint, port: { readonly number: number; readonly protocol: string | undefined }): void {
+    const own = { __address__: port.number === 0 ? address : joinAddress(address, port.number), ...labels };
     const pod = reference?.kind === "Pod" ? this.#pods.get(`${reference.namespace}/${reference.name}`) : undefined;
     if (pod === undefined) {
       this.#targets.push(own);
       return;
     }
     const seenPorts = this.#seen.get(pod) ?? new Set();
-    this.#seen.set(pod, seenPorts.add(portNumber));
-    const container = pod.containers.find(({ ports }) => ports.some((port) => port.number === portNumber));
-    const port = container?.ports.find((candidate) => candidate.number === portNumber);
-    this.#targets.push({ ...own, ...podLabels(pod), ...(container === undefined ? {} : containerLabels(container, port)) });
+    this.#seen.set(pod, seenPorts.add(port.number));
+    // Of several containers that declare the port Prometheus takes the last; of one that declares it for several protocols, the first.
+    const container = pod.containers.findLast(({ ports }) => ports.some(({ number }) => number === port.number));
+    const declared = container?.ports.find(({ number }) => number === port.number);
+    const ofContainer = container === undefined || declared === undefined ? {} : containerPortLabels(container, { ...declared, protocol: port.protocol ?? declared.protocol });
+    this.#targets.push({ ...own, ...podLabels(pod), ...ofContainer });
   }
 
   all(): readonly LabelValues[] {
@@ -103,7 +128,7 @@ class PodTargets {
         : pod.containers.flatMap((container) =>
             container.ports
               .filter(({ number }) => !seenPorts.has(number))
-              .map((port) => ({ __address__: joinAddress(pod.ip, port.number), ...podLabels(pod), ...containerLabels(container, port) })),
+              .map((port) => ({ __address__: joinAddress(pod.ip, port.number), ...podLabels(pod), ...containerPortLabels(container, port) })),
           ),
     );
     return [...this.#targets, ...further];

@@ -179,6 +179,7 @@ describe("kubernetes discovery: pods", () => {
     expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060"]);
     const warned = cluster.world.logged.filter((line) => line.startsWith("warn"));
     expect(warned.map((line) => /reset|403 to \/api\/v1\/pods: pods is forbidden/.exec(line)?.[0])).to.deep.equal(["reset", "403 to /api/v1/pods: pods is forbidden"]);
+    expect([...cluster.world.faults].map(({ source, reason }) => `${source}: ${reason}`)).to.deep.equal(['/api/v1/pods: the API server answered 403 to /api/v1/pods: pods is forbidden: User "x" cannot watch']);
     // After 1, 2, 4, 8, 16, 30, 30, 30 s.
     expect(cluster.world.failed.length).to.be.within(7, 9);
     cluster.server.refusal = undefined;
@@ -186,14 +187,107 @@ describe("kubernetes discovery: pods", () => {
     for (let turn = 0; turn < 32; turn++) await cluster.pass(1000);
     expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060", "10.0.0.2:6060"]);
     expect(cluster.world.logged.at(-1)).to.include("works again");
+    expect([...cluster.world.faults]).to.deep.equal([]);
   });
 
-  it("are watched anew where a connection is silent for longer than a watch lasts", async () => {
+  it("are watched anew where a connection is silent for longer than the server leaves between two bookmarks", async () => {
     const cluster = new Cluster();
     cluster.server.set("pods", pod("a"));
     await cluster.start();
-    for (let passedMs = 0; passedMs <= 330_000; passedMs += 10_000) await cluster.pass(10_000);
+    for (let passedMs = 0; passedMs < 140_000; passedMs += 10_000) await cluster.pass(10_000);
+    cluster.server.bookmark();
+    for (let passedMs = 0; passedMs < 140_000; passedMs += 10_000) await cluster.pass(10_000);
+    expect(cluster.server.watchQueries).to.have.lengthOf(1);
+    await cluster.pass(10_000);
     expect([cluster.server.watchQueries.length, cluster.server.watchCount, cluster.world.failed.length]).to.deep.equal([2, 1, 0]);
+  });
+
+  it("stay while a server takes requests and answers none, which is a failure", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a"));
+    const { answer } = cluster.server;
+    let doesHang = false;
+    const hanging = (signal: AbortSignal) => new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted")), { once: true }));
+    await cluster.start({}, (get) => (doesHang ? hanging(get.signal) : answer(get)));
+    doesHang = true;
+    cluster.server.disconnect();
+    for (let passedMs = 0; passedMs < 40_000; passedMs += 1000) await cluster.pass(1000);
+    expect([...cluster.world.faults].map(({ reason }) => reason)).to.deep.equal(["/api/v1/pods: no answer within 30 s"]);
+    expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060"]);
+  });
+
+  it("are listed at once after a server that was started again has forgotten the version, however long it was away", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a"));
+    await cluster.start();
+    cluster.server.refusal = { status: 503, message: "away" };
+    cluster.server.disconnect(new Error("reset"));
+    for (let passedMs = 0; passedMs < 70_000; passedMs += 1000) await cluster.pass(1000);
+    cluster.server.set("pods", pod("b", { ip: "10.0.0.2" }));
+    cluster.server.compact();
+    cluster.server.refusal = undefined;
+    const askedBefore = cluster.server.watchQueries.length;
+    while (cluster.server.watchQueries.length === askedBefore) await cluster.pass(1000);
+    await cluster.pass(500);
+    expect([cluster.server.lists.length, cluster.world.addresses()]).to.deep.equal([2, ["10.0.0.1:6060", "10.0.0.2:6060"]]);
+  });
+
+  it("are listed anew after the server has ended a watch with another error than an old version", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a"));
+    await cluster.start();
+    cluster.server.fail({ kind: "Status", code: 504, reason: "Timeout", message: "Too large resource version: 300, current: 100" });
+    for (let turn = 0; turn < 3; turn++) await cluster.pass(1000);
+    expect(cluster.server.lists).to.have.lengthOf(2);
+    expect(cluster.world.logged.join()).to.include("Too large resource version");
+  });
+
+  it("are listed anew from a server whose data is older than what it said, as after a backup was restored: a watch would be silent", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a"));
+    await cluster.start();
+    cluster.server.set("pods", pod("b", { ip: "10.0.0.2" }));
+    await cluster.pass(500);
+    cluster.server.delete("pods", "prod", "b");
+    cluster.server.restore(101);
+    cluster.server.set("pods", pod("c", { ip: "10.0.0.3" }));
+    for (let turn = 0; turn < 4; turn++) await cluster.pass(1000);
+    expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060", "10.0.0.3:6060"]);
+  });
+
+  it("are not asked for twice where a watch has ended in time", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a"));
+    await cluster.start();
+    for (let turn = 0; turn < 3; turn++) {
+      await cluster.pass(100_000);
+      cluster.server.bookmark();
+    }
+    cluster.server.disconnect();
+    await cluster.pass(1000);
+    expect([cluster.server.watchQueries.length, cluster.server.lists.length, cluster.server.checks.length]).to.deep.equal([2, 1, 0]);
+    cluster.server.disconnect();
+    for (let turn = 0; turn < 3; turn++) await cluster.pass(1000);
+    expect([cluster.server.watchQueries.length, cluster.server.lists.length, cluster.server.checks.length], "and too early").to.deep.equal([3, 1, 1]);
+  });
+
+  it("are asked for as late as a server says that has too many requests", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a"));
+    let askedCount = 0;
+    await cluster.start({}, (get) => {
+      if (++askedCount > 2) return cluster.server.answer(get);
+      return { ...textReply(429, '{"kind": "Status", "message": "too many requests"}'), headers: { "retry-after": askedCount === 1 ? "7" : "3600" } };
+    });
+    await cluster.pass(6000);
+    expect(askedCount).to.equal(1);
+    await cluster.pass(1000);
+    expect(askedCount).to.equal(2);
+    await cluster.pass(299_000);
+    expect(askedCount, "for five minutes at most").to.equal(2);
+    await cluster.pass(1000);
+    await cluster.pass(500);
+    expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060"]);
   });
 
   it("are those of namespaces and selectors", async () => {
@@ -205,6 +299,19 @@ describe("kubernetes discovery: pods", () => {
     await cluster.start({ namespaces: { own_namespace: true, names: ["prod"] }, selectors: [{ role: "pod", label: "app=x,!y", field: "spec.nodeName=n" }] });
     expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060", "10.0.0.2:6060"]);
     expect(cluster.server.lists).to.deep.equal(["prod", "own"].map((namespace) => `/api/v1/namespaces/${namespace}/pods?labelSelector=app%3Dx%2C%21y&fieldSelector=spec.nodeName%3Dn&limit=100`));
+  });
+
+  it("of one namespace wait for no other one, which this node may not read or which is slow", async () => {
+    const cluster = new Cluster();
+    cluster.server.set("pods", pod("a", { namespace: "prod" }));
+    cluster.server.set("pods", pod("b", { namespace: "dev", ip: "10.0.0.2" }));
+    const { answer } = cluster.server;
+    let isForbidden = true;
+    await cluster.start({ namespaces: { names: ["prod", "dev"] } }, (get) => (isForbidden && get.url.includes("/dev/") ? textReply(403, "{}") : answer(get)));
+    expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060"]);
+    isForbidden = false;
+    for (let turn = 0; turn < 5; turn++) await cluster.pass(1000);
+    expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060", "10.0.0.2:6060"]);
   });
 
   it("are asked of the cluster that the node runs in, with the token of its service account", async () => {

@@ -1,15 +1,18 @@
 /**
- * Targets of pods, endpoints or endpoint slices of a Kubernetes cluster. The kinds that a role needs are watched; groups are told once all of them
- * were listed, since a target that lacks the labels of its pod would be another target.
+ * Targets of pods, endpoints or endpoint slices of a Kubernetes cluster. The kinds that a role needs are watched; the groups of a namespace are
+ * told once all of them were listed there, since a target that lacks the labels of its pod would be another target. A namespace that this node may
+ * not read keeps no other one waiting.
  */
-import { messageOf, retryDelayMs } from "@pyromesh/base";
+import { messageOf, retryDelayMs, unreachable } from "@pyromesh/base";
 import type { Timer } from "@pyromesh/base";
 import type { KubernetesConfig, KubernetesSelector } from "../../config/scrape-config.ts";
 import type { Discovery, DiscoveryModules, TargetGroup } from "../discovery.ts";
 import { ApiClient, apiServerOf, OWN_NAMESPACE_FILE } from "./api-client.ts";
 import { endpointsGroup, endpointSliceGroup, podKeysOf, serviceKeyOf } from "./endpoint-groups.ts";
+import type { Related } from "./endpoint-groups.ts";
 import { objectKey, readEndpoints, readEndpointSlice, readPod, readService } from "./objects.ts";
 import type { Endpoints, EndpointSlice, ObjectMeta, Pod, Service } from "./objects.ts";
+import { SourceHealth } from "../source-health.ts";
 import { podGroup } from "./pod-groups.ts";
 import { ResourceWatch } from "./resource-watch.ts";
 
@@ -26,7 +29,8 @@ class KubernetesDiscovery implements Discovery {
   readonly #modules: DiscoveryModules & { readonly api: ApiClient };
   readonly #stopped = new AbortController();
   readonly #watches: ResourceWatch<{ readonly meta: ObjectMeta }>[] = [];
-  #kinds: Kinds | undefined;
+  /** Of each namespace, or one of all of them. */
+  #kinds: readonly Kinds[] = [];
   /** Of the objects that made them: a group whose objects are the same is the same. */
   #made = new Map<string, Made>();
   #onGroups: ((groups: readonly TargetGroup[]) => void) | undefined;
@@ -51,39 +55,44 @@ class KubernetesDiscovery implements Discovery {
   async #open(): Promise<void> {
     const namespaces = await this.#namespaces();
     if (this.#stopped.signal.aborted) return;
-    const watch = <T extends { readonly meta: ObjectMeta }>(role: KubernetesSelector["role"], read: (value: unknown) => T): ResourceWatch<T>[] => {
+    this.#kinds = namespaces.map((namespace) => this.#kindsOf(namespace));
+    for (const one of this.#watches) one.start();
+  }
+
+  #kindsOf(namespace: string): Kinds {
+    const watch = <T extends { readonly meta: ObjectMeta }>(role: KubernetesSelector["role"], read: (value: unknown) => T): ResourceWatch<T> => {
       const query = queryOf(this.#config.selectors.filter((selector) => selector.role === role));
-      const watches = namespaces.map((namespace) => new ResourceWatch({ path: pathOf(role, namespace), query, read }, () => this.#gather(), this.#modules));
-      this.#watches.push(...watches);
-      return watches;
+      const made = new ResourceWatch({ path: pathOf(role, namespace), query, read }, () => this.#gather(), this.#modules);
+      this.#watches.push(made);
+      return made;
     };
     const pods = watch("pod", readPod);
     const { role } = this.#config;
     switch (role) {
       case "pod":
-        this.#kinds = { role, pods };
-        break;
+        return { role, pods };
       case "endpoints":
-        this.#kinds = { role, pods, services: watch("service", readService), endpoints: watch("endpoints", readEndpoints) };
-        break;
+        return { role, pods, services: watch("service", readService), objects: watch("endpoints", readEndpoints) };
       case "endpointslice":
-        this.#kinds = { role, pods, services: watch("service", readService), slices: watch("endpointslice", readEndpointSlice) };
-        break;
+        return { role, pods, services: watch("service", readService), objects: watch("endpointslice", readEndpointSlice) };
+      default:
+        return unreachable(role);
     }
-    for (const one of this.#watches) one.start();
   }
 
   /** [""] for all. The own one is in a file, which is tried again until it is there. */
   async #namespaces(): Promise<readonly string[]> {
     const { namespaces, isOwnNamespaceIncluded } = this.#config;
     if (!isOwnNamespaceIncluded) return namespaces.length === 0 ? [""] : [...new Set(namespaces)];
-    const { clock, failures, files, logger } = this.#modules;
+    const { clock, files } = this.#modules;
+    const health = new SourceHealth({ mechanism: "kubernetes", source: OWN_NAMESPACE_FILE }, this.#modules);
     for (let failureCount = 1; !this.#stopped.signal.aborted; failureCount++) {
       try {
-        return [...new Set([...namespaces, (await files.read(OWN_NAMESPACE_FILE)).trim()])];
+        const own = (await files.read(OWN_NAMESPACE_FILE)).trim();
+        health.works();
+        return [...new Set([...namespaces, own])];
       } catch (thrown) {
-        failures.add({ mechanism: "kubernetes" });
-        if (failureCount === 1) logger.warn("the namespace of this node's pod is not known", { mechanism: "kubernetes", source: OWN_NAMESPACE_FILE, reason: messageOf(thrown) });
+        health.failed(new Error(`the namespace of this node's pod is not known: ${messageOf(thrown)}`, { cause: thrown }));
         await clock.sleep(retryDelayMs(failureCount, RETRY), this.#stopped.signal).catch(() => undefined);
       }
     }
@@ -91,7 +100,7 @@ class KubernetesDiscovery implements Discovery {
   }
 
   #gather(): void {
-    if (this.#stopped.signal.aborted || this.#gathering !== undefined || !this.#watches.every(({ isListed }) => isListed)) return;
+    if (this.#stopped.signal.aborted || this.#gathering !== undefined || !this.#kinds.some(isListed)) return;
     this.#gathering = this.#modules.clock.after(GATHER_MS, () => {
       this.#gathering = undefined;
       this.#tell();
@@ -101,7 +110,7 @@ class KubernetesDiscovery implements Discovery {
   #tell(): void {
     const before = this.#made;
     this.#made = new Map();
-    if (this.#kinds !== undefined) for (const { key, objects, make } of sourcesOf(this.#kinds)) {
+    for (const { key, objects, make } of this.#kinds.filter(isListed).flatMap(sourcesOf)) {
       const known = before.get(key);
       const isSame = known !== undefined && known.objects.length === objects.length && objects.every((object, index) => object === known.objects[index]);
       this.#made.set(key, isSame ? known : { objects, group: make() });
@@ -115,11 +124,15 @@ interface Made {
   readonly group: TargetGroup;
 }
 
-/** One watch for each namespace. */
+/** What is watched for a role, in one namespace or in all. */
 type Kinds =
-  | { readonly role: "pod"; readonly pods: readonly ResourceWatch<Pod>[] }
-  | { readonly role: "endpoints"; readonly pods: readonly ResourceWatch<Pod>[]; readonly services: readonly ResourceWatch<Service>[]; readonly endpoints: readonly ResourceWatch<Endpoints>[] }
-  | { readonly role: "endpointslice"; readonly pods: readonly ResourceWatch<Pod>[]; readonly services: readonly ResourceWatch<Service>[]; readonly slices: readonly ResourceWatch<EndpointSlice>[] };
+  | { readonly role: "pod"; readonly pods: ResourceWatch<Pod> }
+  | { readonly role: "endpoints"; readonly pods: ResourceWatch<Pod>; readonly services: ResourceWatch<Service>; readonly objects: ResourceWatch<Endpoints> }
+  | { readonly role: "endpointslice"; readonly pods: ResourceWatch<Pod>; readonly services: ResourceWatch<Service>; readonly objects: ResourceWatch<EndpointSlice> };
+
+function isListed(kinds: Kinds): boolean {
+  return kinds.pods.isListed && (kinds.role === "pod" || (kinds.services.isListed && kinds.objects.isListed));
+}
 
 interface Source {
   readonly key: string;
@@ -128,21 +141,16 @@ interface Source {
 }
 
 function sourcesOf(kinds: Kinds): Source[] {
-  const pods = merged(kinds.pods);
+  const pods = kinds.pods.objects;
   if (kinds.role === "pod") return [...pods.values()].map((pod) => ({ key: objectKey(pod), objects: [pod], make: () => podGroup(pod) }));
-  const services = merged(kinds.services);
-  const sourceOf = <T extends Endpoints | EndpointSlice>(object: T, make: (object: T, related: { service: Service | undefined; pods: ReadonlyMap<string, Pod> }) => TargetGroup): Source => {
+  const services = kinds.services.objects;
+  const sourceOf = <T extends Endpoints | EndpointSlice>(object: T, make: (object: T, related: Related) => TargetGroup): Source => {
     const service = services.get(serviceKeyOf(object));
     const behind = podKeysOf(object).map((key) => pods.get(key));
     return { key: objectKey(object), objects: [object, service, ...behind], make: () => make(object, { service, pods }) };
   };
-  if (kinds.role === "endpoints") return [...merged(kinds.endpoints).values()].map((object) => sourceOf(object, endpointsGroup));
-  return [...merged(kinds.slices).values()].map((object) => sourceOf(object, endpointSliceGroup));
-}
-
-/** Keys hold the namespace, so those of different watches differ. */
-function merged<T extends { readonly meta: ObjectMeta }>(watches: readonly ResourceWatch<T>[]): ReadonlyMap<string, T> {
-  return watches.length === 1 ? watches[0]!.objects : new Map(watches.flatMap(({ objects }) => [...objects]));
+  if (kinds.role === "endpoints") return [...kinds.objects.objects.values()].map((object) => sourceOf(object, endpointsGroup));
+  return [...kinds.objects.objects.values()].map((object) => sourceOf(object, endpointSliceGroup));
 }
 
 function queryOf(selectors: readonly KubernetesSelector[]): Readonly<Record<string, string>> {

@@ -1,6 +1,6 @@
 /** The `__meta_kubernetes_*` labels of an object, in Prometheus' names. An empty value is no label. Pure. */
 import type { LabelValues } from "../discovery.ts";
-import type { Container, ObjectMeta, Pod } from "./objects.ts";
+import type { Container, ContainerPort, ObjectMeta, Pod } from "./objects.ts";
 
 export type Values = Record<string, string>;
 
@@ -11,12 +11,17 @@ export function metaLabels(kind: string, { name, labels, annotations }: ObjectMe
   const values: Values = { [`${PREFIX}${kind}_name`]: name };
   for (const [what, entries] of [["label", labels], ["annotation", annotations]] as const) {
     for (const [key, value] of Object.entries(entries)) {
-      const safe = key.replace(/[^a-zA-Z0-9_]/g, "_");
+      const safe = safeName(key);
       values[`${PREFIX}${kind}_${what}_${safe}`] = value;
       values[`${PREFIX}${kind}_${what}present_${safe}`] = "true";
     }
   }
   return values;
+}
+
+/** A key as a part of the name of a label. */
+export function safeName(key: string): string {
+  return key.replace(/[^a-zA-Z0-9_]/g, "_");
 }
 
 export function podLabels(pod: Pod): Values {
@@ -35,15 +40,22 @@ export function podLabels(pod: Pod): Values {
   };
 }
 
-/** `port` is one of the container's; undefined: it has none. */
-export function containerLabels(container: Container, port: Container["ports"][number] | undefined): Values {
-  return prefixed("pod_container_", {
-    name: container.name,
-    id: container.id,
-    image: container.image,
-    init: String(container.isInit),
-    ...(port === undefined ? {} : { port_name: port.name, port_number: String(port.number), port_protocol: port.protocol }),
-  });
+/** Of the role `pod`. `port` is one of the container's; undefined: it has none. */
+export function containerLabels(container: Container, port: ContainerPort | undefined): Values {
+  return { ...ofContainer(container), ...prefixed("pod_container_", { id: container.id }), ...(port === undefined ? {} : ofPort(port)) };
+}
+
+/** Of the roles of services, for which Prometheus leaves out the container's id. */
+export function containerPortLabels(container: Container, port: ContainerPort): Values {
+  return { ...ofContainer(container), ...ofPort(port) };
+}
+
+function ofContainer({ name, image, isInit }: Container): Values {
+  return prefixed("pod_container_", { name, image, init: String(isInit) });
+}
+
+function ofPort({ name, number, protocol }: ContainerPort): Values {
+  return prefixed("pod_container_port_", { name, number: String(number), protocol });
 }
 
 /** Empty values are left out. */

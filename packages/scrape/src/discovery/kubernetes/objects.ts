@@ -32,11 +32,21 @@ export interface Container {
   readonly image: string;
   readonly id: string;
   readonly isInit: boolean;
-  readonly ports: readonly { readonly name: string; readonly number: number; readonly protocol: string }[];
+  readonly ports: readonly ContainerPort[];
+}
+
+export interface ContainerPort {
+  readonly name: string;
+  readonly number: number;
+  readonly protocol: string;
 }
 
 export interface Service {
   readonly meta: ObjectMeta;
+  /** It has, or may have, addresses of IPv4 and IPv6. */
+  readonly isDualStack: boolean;
+  /** "IPv4", "IPv6": the first one is that of its cluster address. */
+  readonly ipFamilies: readonly string[];
 }
 
 export interface Endpoints {
@@ -81,6 +91,8 @@ export interface SliceEndpoint {
   readonly ready: string;
   readonly serving: string;
   readonly terminating: string;
+  /** Of slices that were written by the API's version before v1. */
+  readonly topology: Readonly<Record<string, string>>;
   readonly target: TargetReference | undefined;
 }
 
@@ -113,7 +125,12 @@ function readContainers(spec: unknown, status: unknown, isInit: boolean): Contai
 }
 
 export function readService(value: unknown): Service {
-  return { meta: readMeta(value) };
+  const spec = field(value, "spec");
+  return {
+    meta: readMeta(value),
+    isDualStack: ["PreferDualStack", "RequireDualStack"].includes(text(spec, "ipFamilyPolicy")),
+    ipFamilies: list(spec, "ipFamilies").filter((family) => typeof family === "string"),
+  };
 }
 
 export function readEndpoints(value: unknown): Endpoints {
@@ -139,6 +156,7 @@ export function readEndpointSlice(value: unknown): EndpointSlice {
       ready: claim(conditions, "ready"),
       serving: claim(conditions, "serving"),
       terminating: claim(conditions, "terminating"),
+      topology: texts(field(endpoint, "deprecatedTopology")),
       target: readReference(endpoint),
     };
   });

@@ -2,12 +2,15 @@
  * All objects of one kind in one namespace, or in all, kept up to date: listed in pages, then watched from the version of the list on.
  *
  * What must stay true: no change is lost. A watch goes on from the version that was seen last; where the server does not know it any more (410),
- * everything is listed anew, and what is not there then is gone. What cannot be reached keeps its last objects.
+ * ends the watch with another error, or has been put back to a time before that version, everything is listed anew, and what is not there then is
+ * gone. What cannot be reached keeps its last objects.
  */
-import { messageOf, retryDelayMs } from "@pyromesh/base";
+import { retryDelayMs } from "@pyromesh/base";
+import type { Timer } from "@pyromesh/base";
 import type { DiscoveryModules } from "../discovery.ts";
+import { SourceHealth } from "../source-health.ts";
 import type { ApiClient } from "./api-client.ts";
-import { GoneError } from "./api-client.ts";
+import { GoneError, RefusedError } from "./api-client.ts";
 import { field, list, objectKey, resourceVersionOf, text } from "./objects.ts";
 import type { ObjectMeta } from "./objects.ts";
 
@@ -24,9 +27,13 @@ const PAGE_OBJECTS = 100;
 /** Of one kind. With more, nothing of the kind is taken over: a selector or namespaces must narrow it. */
 export const OBJECTS_MAX = 100_000;
 const LIST_TIMEOUT_MS = 60_000;
-/** The server ends a watch after so long, and this node somewhat later, so that a connection that is dead is noticed. */
+/** The server ends a watch after so long, and not much before, unless something is wrong. */
 const WATCH_SECONDS = 300;
-const WATCH_GRACE_MS = 30_000;
+const WATCH_MS_MIN = 270_000;
+/** Of a watch, which is answered at once and sends its events later, and of the check of a version. */
+const ANSWER_TIMEOUT_MS = 30_000;
+/** The server sends a bookmark each minute. A watch that is silent for longer than two is begun anew: its connection may be dead, or the server hang. */
+const SILENCE_MS = 150_000;
 const RETRY = { firstMs: 1000, maxMs: 30_000 };
 
 export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
@@ -34,18 +41,19 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
   readonly #api: ApiClient;
   readonly #modules: DiscoveryModules;
   readonly #onChange: () => void;
+  readonly #health: SourceHealth;
   readonly #stopped = new AbortController();
   #objects = new Map<string, T>();
   #isListed = false;
   /** Undefined: everything is to be listed. */
   #version: string | undefined;
-  #problem: string | undefined;
 
   constructor(options: ResourceOptions<T>, onChange: () => void, modules: DiscoveryModules & { readonly api: ApiClient }) {
     this.#options = options;
     this.#onChange = onChange;
     this.#modules = modules;
     this.#api = modules.api;
+    this.#health = new SourceHealth({ mechanism: "kubernetes", source: options.path }, modules);
   }
 
   /** By `namespace/name`. */
@@ -69,23 +77,34 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
   async #run(): Promise<void> {
     const { clock } = this.#modules;
     const stopped = this.#stopped.signal;
+    let hasEndedInTime = false;
     for (let failureCount = 0; !stopped.aborted; ) {
       const beganMs = clock.monotonicMs();
+      const isListedNow = this.#version === undefined;
+      let retryAfterMs = 0;
       try {
         if (this.#version === undefined) await this.#list();
+        else if (!hasEndedInTime) await this.#checkVersion(this.#version);
+        hasEndedInTime = false;
         await this.#watch();
-        this.#recovered();
+        hasEndedInTime = clock.monotonicMs() - beganMs >= WATCH_MS_MIN;
+        this.#health.works();
         failureCount = 0;
       } catch (thrown) {
         if (stopped.aborted) return;
         if (clock.monotonicMs() - beganMs > RETRY.maxMs) failureCount = 0; // it worked for a while
         if (thrown instanceof GoneError) this.#version = undefined;
-        else this.#failed(thrown);
+        if (thrown instanceof GoneError && !isListedNow) {
+          failureCount = 0;
+          continue; // a server that was started again has forgotten the versions before: the list is not put off
+        }
+        this.#health.failed(thrown);
+        if (thrown instanceof RefusedError) ({ retryAfterMs } = thrown);
         failureCount++;
       }
       // A server that ends each watch at once is not asked more often than one that fails.
       const isShort = clock.monotonicMs() - beganMs < RETRY.firstMs;
-      if (failureCount > 0 || isShort) await clock.sleep(retryDelayMs(Math.max(1, failureCount), RETRY), stopped).catch(() => undefined);
+      if (failureCount > 0 || isShort) await clock.sleep(Math.max(retryDelayMs(Math.max(1, failureCount), RETRY), retryAfterMs), stopped).catch(() => undefined);
     }
   }
 
@@ -95,7 +114,7 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
     let next = "";
     do {
       const query = { ...this.#options.query, limit: String(PAGE_OBJECTS), ...(next === "" ? {} : { continue: next }) };
-      page = await this.#within(LIST_TIMEOUT_MS, "no answer", (signal) => this.#api.get(this.#options.path, query, signal));
+      page = await this.#within(LIST_TIMEOUT_MS, (signal) => this.#api.get(this.#options.path, query, signal));
       for (const item of list(page, "items")) {
         const object = this.#options.read(item);
         objects.set(objectKey(object), object);
@@ -106,23 +125,45 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
     this.#objects = objects;
     this.#version = resourceVersionOf(page);
     this.#isListed = true;
-    this.#recovered();
+    this.#health.works();
     this.#onChange();
   }
 
-  /** Returns when the watch has ended by time. */
+  /**
+   * Throws `GoneError` where the server's versions have not come to this one, as after its data was restored from a backup. It would take a watch
+   * from there, and keep silent about all changes until its versions have passed this one.
+   */
+  async #checkVersion(version: string): Promise<void> {
+    const query = { ...this.#options.query, limit: "1", resourceVersion: version, resourceVersionMatch: "NotOlderThan" };
+    await this.#within(ANSWER_TIMEOUT_MS, (signal) => this.#api.get(this.#options.path, query, signal));
+  }
+
+  /** Returns when the watch has ended by time, or was silent. */
   async #watch(): Promise<void> {
     const query = { ...this.#options.query, watch: "1", allowWatchBookmarks: "true", resourceVersion: this.#version ?? "", timeoutSeconds: String(WATCH_SECONDS) };
-    const isOver = Symbol("over");
-    await this.#within(WATCH_SECONDS * 1000 + WATCH_GRACE_MS, isOver, async (signal) => {
-      for await (const event of this.#api.lines(this.#options.path, query, signal)) {
+    const ended = new AbortController();
+    const signal = AbortSignal.any([this.#stopped.signal, ended.signal]);
+    let silence: Timer | undefined;
+    const isHeard = (): void => {
+      silence?.cancel();
+      silence = this.#modules.clock.after(SILENCE_MS, () => ended.abort());
+    };
+    try {
+      // Its connection lives on behind the answer: the signal of the answer must not end with it.
+      const events = await this.#within(ANSWER_TIMEOUT_MS, (late) => this.#api.lines(this.#options.path, query, AbortSignal.any([signal, late])));
+      this.#health.works();
+      isHeard();
+      for await (const event of events) {
         signal.throwIfAborted();
-        this.#recovered();
+        isHeard();
         this.#take(text(event, "type"), field(event, "object"));
       }
-    }).catch((thrown: unknown) => {
-      if (thrown !== isOver) throw thrown;
-    });
+    } catch (thrown) {
+      if (!ended.signal.aborted) throw thrown;
+    } finally {
+      silence?.cancel();
+      ended.abort();
+    }
   }
 
   #take(type: string, value: unknown): void {
@@ -142,6 +183,7 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
         break; // says its version only
       case "ERROR":
         if (field(value, "code") === 410) throw new GoneError(text(value, "message"));
+        this.#version = undefined; // it may be the version that the server cannot serve
         throw new Error(`the API server ended the watch of ${this.#options.path}: ${text(value, "message").slice(0, 300)}`);
       default:
         return; // of a later version of the API
@@ -150,34 +192,16 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
     if (version !== "") this.#version = version;
   }
 
-  /** The outcome of `work`, whose signal aborts after `timeoutMs`; it then rejects with `late`. */
-  async #within<R>(timeoutMs: number, late: string | symbol, work: (signal: AbortSignal) => Promise<R>): Promise<R> {
-    const ended = new AbortController();
-    let isLate = false;
-    const timer = this.#modules.clock.after(timeoutMs, () => {
-      isLate = true;
-      ended.abort();
-    });
+  /** The outcome of `work`, whose signal aborts after `timeoutMs`; it then rejects. */
+  async #within<R>(timeoutMs: number, work: (signal: AbortSignal) => Promise<R>): Promise<R> {
+    const late = new AbortController();
+    const timer = this.#modules.clock.after(timeoutMs, () => late.abort());
     try {
-      return await work(AbortSignal.any([this.#stopped.signal, ended.signal]));
+      return await work(AbortSignal.any([this.#stopped.signal, late.signal]));
     } catch (thrown) {
-      if (isLate) throw typeof late === "string" ? new Error(`${this.#options.path}: ${late} within ${timeoutMs / 1000} s`) : late;
-      throw thrown;
+      throw late.signal.aborted ? new Error(`${this.#options.path}: no answer within ${timeoutMs / 1000} s`, { cause: thrown }) : thrown;
     } finally {
       timer.cancel();
-      ended.abort();
     }
-  }
-
-  #failed(thrown: unknown): void {
-    this.#modules.failures.add({ mechanism: "kubernetes" });
-    const problem = messageOf(thrown);
-    if (problem !== this.#problem) this.#modules.logger.warn("discovery failed; the targets that were known stay", { mechanism: "kubernetes", source: this.#options.path, reason: problem });
-    this.#problem = problem;
-  }
-
-  #recovered(): void {
-    if (this.#problem !== undefined) this.#modules.logger.info("discovery works again", { mechanism: "kubernetes", source: this.#options.path });
-    this.#problem = undefined;
   }
 }
