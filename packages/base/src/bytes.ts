@@ -14,7 +14,7 @@ export function encodeUtf8(text: string): Uint8Array {
 
 /** Keeps a leading U+FEFF: in a name it is a character, not the byte order mark of a file. What is no UTF-8 becomes U+FFFD. */
 export function decodeUtf8(bytes: Uint8Array): string {
-  return utf8.decode(bytes);
+  return utf8.decode(bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes); // a TextDecoder refuses shared memory
 }
 
 export function toHex(bytes: Uint8Array): string {

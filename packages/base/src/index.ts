@@ -8,6 +8,7 @@ export type { Clock, Timer } from "./clock.ts";
 export { CodedError, CorruptionError, invalidArgument, messageOf, unavailable } from "./errors.ts";
 export type { CorruptionInit, ErrorKind } from "./errors.ts";
 export { garbageCollector } from "./garbage-collector.ts";
+export { areLargeBytes, freeBytes, grownTo, LARGE_BYTES_MIN, largeBytes } from "./large-bytes.ts";
 export type { GarbageCollector } from "./garbage-collector.ts";
 export { GzipTooLarge, gunzipWithin } from "./gunzip.ts";
 export { claimedInflatedBytes, isGzip } from "./gzip.ts";

@@ -1,6 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import { compress, init } from "@bokuweb/zstd-wasm";
-import { CodedError, MemoryBudget } from "@pyromesh/base";
+import { areLargeBytes, CodedError, freeBytes, largeBytes, MemoryBudget } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { inflateBody } from "./inflate.ts";
@@ -33,10 +34,11 @@ interface InflateCall {
   readonly coding?: ContentCoding;
   readonly sizeBytesMax?: number;
   readonly caller?: Caller;
+  readonly isFreedAtEnd?: boolean;
 }
 
-function inflate(bytes: Uint8Array, memory: RequestMemory, { coding = "gzip", sizeBytesMax = 100 * MIB, caller = WAITING_CALLER, copyCount }: InflateCall = {}): Promise<Uint8Array> {
-  return inflateBody(bytes, { coding, sizeBytesMax, advice: "send less", copyCount }, { memory, caller, compression });
+function inflate(bytes: Uint8Array, memory: RequestMemory, { coding = "gzip", sizeBytesMax = 100 * MIB, caller = WAITING_CALLER, copyCount, isFreedAtEnd }: InflateCall = {}): Promise<Uint8Array> {
+  return inflateBody(bytes, { coding, sizeBytesMax, advice: "send less", copyCount, isFreedAtEnd }, { memory, caller, compression });
 }
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
@@ -68,6 +70,53 @@ describe("inflated bodies", () => {
         await inflateBody(compressed(new Uint8Array(sizeBytes)), { coding, sizeBytesMax: 16 * MIB, advice: "send less" }, { memory: open(), caller: WAITING_CALLER, compression: counting });
         expect(count, `${coding} ${sizeBytes}`).to.equal(freedCount);
       }
+    }
+  });
+
+  it("a large one that nobody uses after its request is freed with it, and no other", async () => {
+    const bytes = Uint8Array.from({ length: 5 * MIB }, (_, i) => i * 7);
+    for (const coding of ["gzip", "deflate"] as const) {
+      const memory = rig(16 * MIB).open();
+      const body = coding === "gzip" ? gzipSync(bytes) : deflateSync(bytes);
+      const [freed, kept] = [await inflate(body, memory, { coding, isFreedAtEnd: true }), await inflate(body, memory, { coding })];
+      expect([Buffer.compare(freed, bytes), Buffer.compare(kept, bytes)], coding).to.deep.equal([0, 0]);
+      memory.release();
+      expect([freed.length, kept.length], coding).to.deep.equal([0, 5 * MIB]);
+    }
+  });
+
+  it("a large one that grows past what its gzip says is whole, and is freed as well", async () => {
+    const memory = rig(64 * MIB).open();
+    const bytes = Uint8Array.from({ length: 12 * MIB }, (_, i) => i * 7);
+    const inflated = await inflate(Buffer.concat([gzipSync(bytes.subarray(0, 7 * MIB)), gzipSync(bytes.subarray(7 * MIB))]), memory, { isFreedAtEnd: true });
+    expect(Buffer.compare(inflated, bytes)).to.equal(0);
+    memory.release();
+    expect(inflated.length).to.equal(0);
+  });
+
+  it("a compressed body that is freed as soon as it is refused is read by no thread any more", async () => {
+    // Random bytes do not compress: the body itself is large. It is refused at its first piece, while zlib has more of it to read.
+    const plain = randomBytes(3 * MIB);
+    for (const coding of ["gzip", "deflate"] as const) {
+      const compressed = coding === "gzip" ? Buffer.concat([gzipSync(plain), gzipSync(Buffer.alloc(1))]) : deflateSync(plain);
+      for (let n = 0; n < 20; n++) {
+        const body = largeBytes(compressed.length);
+        body.set(compressed);
+        const memory = rig(16 * MIB).open();
+        expect(await codeOf(inflate(body, memory, { coding, sizeBytesMax: 1 + n * 64 * 1024 }))).to.equal("BODY_TOO_LARGE");
+        freeBytes(body);
+        expect([areLargeBytes(body), body.length]).to.deep.equal([true, 0]);
+      }
+    }
+  });
+
+  it("a large compressed body is read in full", async () => {
+    const plain = randomBytes(3 * MIB);
+    for (const [coding, compressed] of [["gzip", gzipSync(plain)], ["deflate", deflateSync(plain)], ["deflate", deflateRawSync(plain)]] as const) {
+      const body = largeBytes(compressed.length);
+      body.set(compressed);
+      expect(Buffer.compare(await inflate(body, rig(16 * MIB).open(), { coding }), plain), coding).to.equal(0);
+      expect(await codeOf(inflate(body.subarray(0, -1), rig(16 * MIB).open(), { coding })), coding).to.equal("CONTENT_ENCODING_TORN");
     }
   });
 

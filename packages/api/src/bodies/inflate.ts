@@ -10,23 +10,22 @@
  *
  * zlib runs on its thread pool, zstd on a thread of its own. A large zlib body is done in pieces and stops as soon as it is given up.
  */
-import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf } from "@pyromesh/base";
+import { areLargeBytes, claimedInflatedBytes, CodedError, freeBytes, invalidArgument, isGzip, LARGE_BYTES_MIN, largeBytes, messageOf } from "@pyromesh/base";
 import { isTornStream } from "../ports/compression.ts";
 import type { Compression } from "../ports/compression.ts";
 import type { ContentCoding } from "../ports/content-coding.ts";
+import type { BodyUse } from "../ports/http.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 import { zstdContentSize } from "../ports/zstd.ts";
 
-interface InflateOptions {
+interface InflateOptions extends BodyUse {
   /** Absent: gzip. */
   readonly coding?: ContentCoding | undefined;
   /** Beyond it BODY_TOO_LARGE (413). */
   readonly sizeBytesMax: number;
   /** The end of the refusal that begins "the body decompresses to more than N bytes": which limit it is, and what to do. */
   readonly advice: string;
-  /** How many times the decompressed body lies in memory at once, as where a worker reads it. So much is taken for it, or the most that one request can get. Absent: once. */
-  readonly copyCount?: number | undefined;
 }
 
 interface InflateModules {
@@ -43,7 +42,7 @@ const AT_ONCE_BYTES_MAX = 4 * 2 ** 20;
 /** Larger bodies are decompressed in pieces, so that other work gets the pool in between, and a refusal ends them early. */
 const PIECE_BYTES = 256 * 2 ** 10;
 /** For a body of this size or more, garbage is collected before its buffer is made and after it is whole: earlier bodies, and its own pieces, are in no budget. */
-const LARGE_BYTES = 8 * 2 ** 20;
+const COLLECTED_BYTES_MIN = 8 * 2 ** 20;
 
 /** Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
 export async function inflateBody(bytes: Uint8Array, options: InflateOptions, modules: InflateModules): Promise<Uint8Array> {
@@ -65,7 +64,9 @@ const DECODERS: Readonly<Record<ContentCoding, Decoder>> = {
     const claimedBytes = claimedInflatedBytes(bytes);
     if (claimedBytes > bounded.sizeBytesMax) throw tooLarge(bounded);
     await memory.take(heldBytes(claimedBytes, options, memory));
-    const inflated = claimedBytes <= AT_ONCE_BYTES_MAX ? await compression.gunzip(bytes, claimedBytes) : undefined;
+    // A body that may be freed is read in pieces: in one call zlib may still read it when the body was refused.
+    const isAtOnce = claimedBytes <= AT_ONCE_BYTES_MAX && !areLargeBytes(bytes);
+    const inflated = isAtOnce ? await compression.gunzip(bytes, claimedBytes) : undefined;
     return inflated ?? (await inflateInPieces((onPiece) => compression.gunzipInPieces(bytes, PIECE_BYTES, onPiece), claimedBytes, bounded, modules));
   },
 
@@ -109,7 +110,7 @@ function guessOf(bytes: Uint8Array, { sizeBytesMax }: InflateOptions): number {
 /** The memory for one body may be smaller than the limit of the request. */
 function boundsOf(options: InflateOptions, bytesMax: number): InflateOptions {
   if (options.sizeBytesMax <= bytesMax) return options;
-  return { sizeBytesMax: bytesMax, advice: "which is what this node's memory allows of one body: send less at once, or give the node more memory" };
+  return { ...options, sizeBytesMax: bytesMax, advice: "which is what this node's memory allows of one body: send less at once, or give the node more memory" };
 }
 
 function heldBytes(sizeBytes: number, { copyCount = 1 }: InflateOptions, { bytesMax }: UnpackMemory): number {
@@ -144,26 +145,37 @@ const COUNTING_BYTES = 4 * PIECE_BYTES;
 
 async function inflateInPieces(run: InPieces, expectedBytes: number, options: InflateOptions, { memory, caller, compression }: InflateModules): Promise<Uint8Array> {
   const freeBeside = (sizeBytes: number): void => {
-    if (sizeBytes >= LARGE_BYTES) compression.freeGarbage();
+    if (sizeBytes >= COLLECTED_BYTES_MIN) compression.freeGarbage();
   };
   freeBeside(expectedBytes);
-  let bytes = new Uint8Array(expectedBytes);
+  let bytes = bytesFor(expectedBytes, options);
   let length = 0;
-  await run((piece) => {
-    caller.throwIfAborted();
-    const neededBytes = length + piece.length;
-    if (neededBytes > options.sizeBytesMax) throw tooLarge(options);
-    if (neededBytes > bytes.length) {
-      freeBeside(neededBytes);
-      const larger = new Uint8Array(growthTo(neededBytes, bytes.length, options.sizeBytesMax, memory));
-      larger.set(bytes.subarray(0, length));
-      bytes = larger;
-    }
-    bytes.set(piece, length);
-    length = neededBytes;
-  });
+  try {
+    await run((piece) => {
+      caller.throwIfAborted();
+      const neededBytes = length + piece.length;
+      if (neededBytes > options.sizeBytesMax) throw tooLarge(options);
+      if (neededBytes > bytes.length) {
+        freeBeside(neededBytes);
+        const larger = bytesFor(growthTo(neededBytes, bytes.length, options.sizeBytesMax, memory), options);
+        larger.set(bytes.subarray(0, length));
+        freeBytes(bytes);
+        bytes = larger;
+      }
+      bytes.set(piece, length);
+      length = neededBytes;
+    });
+  } catch (thrown) {
+    freeBytes(bytes);
+    throw thrown;
+  }
+  if (areLargeBytes(bytes)) memory.freeAtEnd(bytes);
   freeBeside(length);
   return bytes.subarray(0, length);
+}
+
+function bytesFor(sizeBytes: number, { isFreedAtEnd = false }: InflateOptions): Uint8Array {
+  return isFreedAtEnd && sizeBytes >= LARGE_BYTES_MIN ? largeBytes(sizeBytes) : new Uint8Array(sizeBytes);
 }
 
 /** The size of the next buffer. The old one stays counted until the request ends, since it is collected later. */

@@ -199,3 +199,56 @@ function refusalOf(body: Promise<Uint8Array>): Promise<string> {
     (thrown: unknown) => (thrown instanceof CodedError ? thrown.code : String(thrown)),
   );
 }
+
+describe("a large body that nobody uses after its request", () => {
+  const SIZE_BYTES = 5 * 2 ** 20 + 3;
+  const text = "0123456789abcdef".repeat(2 ** 12); // 64 KiB
+
+  async function wholeOf(body: RequestBody, request: SentRequest): Promise<Uint8Array> {
+    const whole = body.read(2 * SIZE_BYTES, { isFreedAtEnd: true });
+    for (let sentBytes = 0; sentBytes < SIZE_BYTES; sentBytes += text.length) request.send(text.slice(0, SIZE_BYTES - sentBytes));
+    request.emit("end");
+    return whole;
+  }
+
+  it("is whole, with a length and without, and is freed with it", async () => {
+    for (const headers of [{ "content-length": String(SIZE_BYTES) }, {}]) {
+      const { memory, of } = world({ bytesMax: 32 * 2 ** 20 });
+      const request = new SentRequest({ headers });
+      const body = of(request);
+      const whole = await wholeOf(body, request);
+      expect(whole.length).to.equal(SIZE_BYTES);
+      expect(memory.budget.bytes).to.equal(SIZE_BYTES);
+      expect(Buffer.from(whole.subarray(0, 2 ** 20)).toString("latin1") === text.repeat(16)).to.equal(true);
+      expect(Buffer.from(whole.subarray(-3)).toString("latin1")).to.equal("012");
+      body.release();
+      expect([whole.length, memory.budget.bytes]).to.deep.equal([0, 0]);
+    }
+  });
+
+  it("is left as it is where its handler does not say so", async () => {
+    const { of } = world({ bytesMax: 32 * 2 ** 20 });
+    const request = new SentRequest({ headers: { "content-length": String(SIZE_BYTES) } });
+    const body = of(request);
+    const read = body.read(2 * SIZE_BYTES);
+    for (let sentBytes = 0; sentBytes < SIZE_BYTES; sentBytes += text.length) request.send(text.slice(0, SIZE_BYTES - sentBytes));
+    request.emit("end");
+    const whole = await read;
+    body.release();
+    expect(whole.length).to.equal(SIZE_BYTES);
+  });
+
+  it("may be given up half way, by its client or for want of memory", async () => {
+    const { memory, of } = world({ bytesMax: 9.5 * 2 ** 20 });
+    const bodies = [1, 2].map(() => {
+      const request = new SentRequest({ headers: { "content-length": String(SIZE_BYTES) } });
+      const body = of(request);
+      return { request, body, outcome: body.read(2 * SIZE_BYTES, { isFreedAtEnd: true }).catch((thrown: unknown) => (thrown as CodedError).code) };
+    });
+    for (let n = 0; n < 80; n++) for (const { request } of bodies) request.send(text);
+    for (const { body } of bodies) body.onClosed();
+    expect(await Promise.all(bodies.map(({ outcome }) => outcome))).to.include("BODIES_TOO_MANY").and.include("BODY_READ_FAILED");
+    for (const { body } of bodies) body.release();
+    expect(memory.budget.bytes).to.equal(0);
+  });
+});

@@ -12,8 +12,9 @@
  * What must stay true: a body never holds more than `sizeBytesMax`, nor all bodies more than their budget. Nobody uses a body after its
  * `release`, which comes when the handler has ended, even where the request was answered before.
  */
-import { CodedError, MemoryBudget } from "@pyromesh/base";
+import { areLargeBytes, CodedError, freeBytes, grownTo, LARGE_BYTES_MIN, largeBytes, MemoryBudget } from "@pyromesh/base";
 import type { BudgetWait, Clock, MemoryBudgetOptions, Timer } from "@pyromesh/base";
+import type { BodyUse } from "../ports/http.ts";
 import { hasBody } from "../ports/http-stream.ts";
 import type { IncomingRequest } from "../ports/http-stream.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
@@ -27,7 +28,7 @@ const POOLED_BODY_BYTES_MAX = 64 * 2 ** 10;
 /** Free buffers that the pool keeps: 4 MiB. */
 const FREE_COUNT_MAX = 64;
 
-/** The size of the reserve for small bodies, relative to the budget. Of 256 MiB it is room for 256 of the largest of them. */
+/** The size of the reserve for small bodies, relative to the budget. Of 128 MiB it is room for 128 of the largest of them. */
 const RESERVE_PART = 1 / 16;
 
 /**
@@ -82,6 +83,7 @@ export class RequestBody implements Waiting {
   #timeout: Timer | undefined;
   #takenBytes = 0;
   #isStarted = false;
+  #isFreedAtEnd = false;
   /** The body is neither complete nor given up. */
   #isReading = false;
   /** All bytes have come. */
@@ -109,7 +111,8 @@ export class RequestBody implements Waiting {
   }
 
   /** Rejects BODY_TOO_LARGE, BODY_READ_FAILED or BODIES_TOO_MANY. */
-  read(sizeBytesMax: number): Promise<Uint8Array> {
+  read(sizeBytesMax: number, { isFreedAtEnd = false }: BodyUse = NO_USE): Promise<Uint8Array> {
+    this.#isFreedAtEnd = isFreedAtEnd;
     if (this.#isStarted) return Promise.reject(new Error("the body was read twice"));
     this.#isStarted = true;
     const { headers } = this.#request;
@@ -140,7 +143,7 @@ export class RequestBody implements Waiting {
       const waits = budgets.map((budget) => ({ budget, wait: budget.wait(firstBytes, budget === this.#memory.budget) }));
       this.#waits = waits.map(({ wait }) => wait);
       if (isSentInLittle(this.#request)) {
-        this.#early = new BlockCollector(this.#memory);
+        this.#early = new BlockCollector(this.#memory, false);
         this.#flow();
       }
       void firstHeld(waits, firstBytes).then((budget) => this.#endWait(budget, firstBytes, sizeBytes));
@@ -175,15 +178,18 @@ export class RequestBody implements Waiting {
   /** Its first memory was taken. */
   #begin(firstBytes: number, sizeBytes: number | undefined): void {
     this.#takenBytes += firstBytes;
-    if (sizeBytes === undefined) this.#into = new BlockCollector(this.#memory);
-    else this.#into = new SizedCollector(sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#memory.lend(firstBytes), sizeBytes);
+    if (sizeBytes === undefined) this.#into = new BlockCollector(this.#memory, this.#isFreedAtEnd);
+    else this.#into = new SizedCollector(sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#memory.lend(firstBytes), sizeBytes, this.#isFreedAtEnd);
   }
 
   /** Call it when the request and its handler are done. It gives the memory back. */
   release(): void {
     this.#budget.give(this.#takenBytes);
     this.#takenBytes = 0;
-    if (this.#pool !== undefined) this.#memory.takeBack(this.#pool);
+    if (this.#pool !== undefined) {
+      freeBytes(this.#pool);
+      this.#memory.takeBack(this.#pool);
+    }
     this.#pool = undefined;
   }
 
@@ -262,6 +268,7 @@ export class RequestBody implements Waiting {
   }
 
   #fail(error: CodedError): void {
+    this.#into?.drop();
     this.#finish();
     for (const wait of this.#waits) wait.cancel();
     this.#request.resume();
@@ -280,6 +287,7 @@ function isSentInLittle({ headers, httpVersion }: IncomingRequest): boolean {
 function ignore(): void {}
 
 const NO_WAITS: readonly BudgetWait[] = [];
+const NO_USE: BodyUse = {};
 
 /**
  * Resolves with the budget that has room first, or undefined where none has room in time. What another budget granted at the same moment
@@ -319,23 +327,27 @@ interface Collector {
   growthFor(lengthBytes: number): number;
   add(chunk: Uint8Array): void;
   finish(): Uint8Array;
+  /** Frees what was collected of a body that will not be whole. */
+  drop(): void;
   /** Memory that is free again after `finish`. */
   readonly spareBytes: number;
 }
 
 /**
  * For bodies with a Content-Length; the parser delivers exactly as many bytes, or fails the request. A full buffer doubles, up to that
- * length.
+ * length: a large one in place, where it is freed with the request.
  */
 class SizedCollector implements Collector {
   readonly spareBytes = 0;
   readonly #sizeBytes: number;
+  readonly #isInPlace: boolean;
   #bytes: Uint8Array;
   #length = 0;
 
-  constructor(first: Uint8Array, sizeBytes: number) {
+  constructor(first: Uint8Array, sizeBytes: number, isFreedAtEnd: boolean) {
     this.#bytes = first;
     this.#sizeBytes = sizeBytes;
+    this.#isInPlace = isFreedAtEnd && sizeBytes >= LARGE_BYTES_MIN;
   }
 
   growthFor(lengthBytes: number): number {
@@ -344,13 +356,23 @@ class SizedCollector implements Collector {
 
   add(chunk: Uint8Array): void {
     const room = this.#roomFor(chunk.length);
-    if (room > this.#bytes.length) {
-      const larger = new Uint8Array(room);
-      larger.set(this.#bytes.subarray(0, this.#length));
-      this.#bytes = larger;
-    }
+    if (room > this.#bytes.length) this.#grow(room);
     this.#bytes.set(chunk, this.#length);
     this.#length += chunk.length;
+  }
+
+  drop(): void {
+    freeBytes(this.#bytes);
+  }
+
+  #grow(room: number): void {
+    if (areLargeBytes(this.#bytes)) {
+      this.#bytes = grownTo(this.#bytes, room);
+      return;
+    }
+    const larger = this.#isInPlace ? largeBytes(room, this.#sizeBytes) : new Uint8Array(room);
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
   }
 
   finish(): Uint8Array {
@@ -372,11 +394,13 @@ class SizedCollector implements Collector {
  */
 class BlockCollector implements Collector {
   readonly #memory: BodyMemory;
+  readonly #isFreedAtEnd: boolean;
   readonly #blocks: Uint8Array[] = [];
   #length = 0;
 
-  constructor(memory: BodyMemory) {
+  constructor(memory: BodyMemory, isFreedAtEnd: boolean) {
     this.#memory = memory;
+    this.#isFreedAtEnd = isFreedAtEnd;
   }
 
   /** Counts the memory for the joined blocks too. */
@@ -399,11 +423,13 @@ class BlockCollector implements Collector {
     }
   }
 
+  drop(): void {} // its blocks are small
+
   finish(): Uint8Array {
     const [first, another] = this.#blocks;
     if (first === undefined) return new Uint8Array(0);
     if (another === undefined) return first.subarray(0, this.#length);
-    const bytes = new Uint8Array(this.#length);
+    const bytes = this.#isFreedAtEnd && this.#length >= LARGE_BYTES_MIN ? largeBytes(this.#length) : new Uint8Array(this.#length);
     for (const [index, block] of this.#blocks.entries()) {
       const at = index * POOLED_BODY_BYTES_MAX;
       bytes.set(block.subarray(0, this.#length - at), at);

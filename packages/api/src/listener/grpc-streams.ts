@@ -171,7 +171,7 @@ const MESSAGE_COST_BYTES = 256;
 /** Room for one of the largest. */
 const WAITING_BYTES_MAX = MESSAGE_BYTES_MAX + MESSAGE_COST_BYTES;
 /** For one message decompressed, of which CALL_COUNT_MAX bounds all. zstd may have a quarter of what a request may. */
-const MESSAGE_MEMORY: UnpackMemory = { bytesMax: 4 * MESSAGE_BYTES_MAX, take: () => Promise.resolve(), tryTake: () => true, give: () => {} };
+const MESSAGE_MEMORY: UnpackMemory = { bytesMax: 4 * MESSAGE_BYTES_MAX, take: () => Promise.resolve(), tryTake: () => true, give: () => {}, freeAtEnd: () => {} };
 /** A client that has opened a call and sends nothing holds one of few. */
 const IDLE_MS = 300_000;
 /** So does one that does not read what it is sent. */

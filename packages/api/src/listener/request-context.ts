@@ -16,7 +16,7 @@ import type { Clock, MemoryBudget, TenantId, Timer } from "@pyromesh/base";
 import type { Compression } from "../ports/compression.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { errorReply } from "../ports/error-status.ts";
-import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import type { ApiReply, ApiRequest, BodyUse, Handler } from "../ports/http.ts";
 import { hasBody } from "../ports/http-stream.ts";
 import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
 import type { Caller } from "../ports/ports.ts";
@@ -118,9 +118,9 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     return this.#request.headers as Readonly<Record<string, string>>; // node:http has lists for set-cookie only, which no client sends
   }
 
-  body(sizeBytesMax: number): Promise<Uint8Array> {
+  body(sizeBytesMax: number, use?: BodyUse): Promise<Uint8Array> {
     this.#body ??= new RequestBody(this.#request, this.#host);
-    return this.#body.read(sizeBytesMax);
+    return this.#body.read(sizeBytesMax, use);
   }
 
   get unpackMemory(): UnpackMemory {

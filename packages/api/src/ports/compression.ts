@@ -5,7 +5,7 @@
 import { promisify } from "node:util";
 import { createGunzip, createInflate, createInflateRaw, gunzip, gzip } from "node:zlib";
 import type { Gunzip, Inflate, InflateRaw, InputType, ZlibOptions } from "node:zlib";
-import { garbageCollector } from "@pyromesh/base";
+import { areLargeBytes, garbageCollector } from "@pyromesh/base";
 import type { GarbageCollector } from "@pyromesh/base";
 import { ZstdTorn } from "./zstd.ts";
 import { ZstdThread } from "./zstd-thread.ts";
@@ -93,9 +93,29 @@ function inPieces(stream: Gunzip | Inflate | InflateRaw, bytes: Uint8Array, onPi
     });
     stream.on("end", resolve);
     stream.on("error", reject);
-    stream.end(bytes);
+    if (areLargeBytes(bytes)) writeCopies(stream, bytes);
+    else stream.end(bytes);
   });
 }
+
+/**
+ * Writes bytes that may be freed while a thread of the pool still reads what it was given: a stream that is destroyed does not say when that has ended. So it is
+ * given copies.
+ */
+function writeCopies(stream: Gunzip | Inflate | InflateRaw, bytes: Uint8Array): void {
+  let at = 0;
+  const next = (): void => {
+    if (stream.destroyed) return;
+    if (at >= bytes.length) return void stream.end();
+    const copy = Uint8Array.from(bytes.subarray(at, at + COPIED_BYTES));
+    at += copy.length;
+    stream.write(copy, next);
+  };
+  next();
+}
+
+/** So much of a compressed body is copied at a time. */
+const COPIED_BYTES = 256 * 2 ** 10;
 
 /** True for an error of zlib: these have a numeric `errno` and a code that begins with `Z_`. */
 function isOfZlib(thrown: unknown): boolean {

@@ -16,9 +16,9 @@ export interface ApiRequest {
    * The body as sent, without content decoding. It is valid until the handler ends: a small body lies in a pooled buffer. Rejects
    * BODY_TOO_LARGE (413) beyond `sizeBytesMax`, BODY_READ_FAILED (408) when the client stops sending.
    *
-   * `copyCount`: as of `inflateBody`, for a protocol that decompresses the body itself.
+   * `use`: as of `inflateBody`, which a protocol that decompresses the body itself calls with it.
    */
-  body(sizeBytesMax: number, copyCount?: number): Promise<Uint8Array>;
+  body(sizeBytesMax: number, use?: BodyUse): Promise<Uint8Array>;
   /** Memory for the decompressed body. It is given back when the handler ends. */
   readonly unpackMemory: UnpackMemory;
   /** Decompresses bodies and compresses replies beside this thread. */
@@ -37,6 +37,14 @@ export interface ApiRequest {
    * free in time. When the reply is known, the reservation is replaced by the reply's real size.
    */
   reserveReply(bytes: number): Promise<void>;
+}
+
+/** How a handler uses a body. */
+export interface BodyUse {
+  /** How many times the decompressed body lies in memory at once, as where a worker reads it. So much is taken for it, or the most that one request can get. Absent: once. */
+  readonly copyCount?: number | undefined;
+  /** Nothing uses the body when the handler has ended: then the memory of a large one is freed, at once. Absent: it is left to the garbage collector. */
+  readonly isFreedAtEnd?: boolean | undefined;
 }
 
 export interface ApiReply {

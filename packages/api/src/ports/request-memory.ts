@@ -5,7 +5,7 @@
  * What must stay true: a request waits for memory only while it holds none. What it needs beyond its first share it gets at once or not
  * at all.
  */
-import { CodedError } from "@pyromesh/base";
+import { CodedError, freeBytes } from "@pyromesh/base";
 import type { BudgetWait, MemoryBudget } from "@pyromesh/base";
 
 export interface UnpackMemory {
@@ -20,6 +20,8 @@ export interface UnpackMemory {
   tryTake(sizeBytes: number): boolean;
   /** Gives back what was taken for a step that has ended. The rest is given back with the request. */
   give(sizeBytes: number): void;
+  /** Frees the bytes with the request, where they are of `largeBytes`. Nothing may use them when the handler has ended. */
+  freeAtEnd(bytes: Uint8Array): void;
 }
 
 /** Requests for more than this leave a quarter of the budget free: most pushes of agents decompress to less. */
@@ -28,6 +30,8 @@ const LARGE_BYTES_MIN = 2 ** 20;
 export class RequestMemory implements UnpackMemory {
   readonly #budget: MemoryBudget;
   #takenBytes = 0;
+  /** A body and the messages in it, one after the other. */
+  readonly #freed: Uint8Array[] = [];
   #wait: BudgetWait | undefined;
 
   constructor(budget: MemoryBudget) {
@@ -60,8 +64,14 @@ export class RequestMemory implements UnpackMemory {
     this.#budget.give(sizeBytes);
   }
 
+  freeAtEnd(bytes: Uint8Array): void {
+    this.#freed.push(bytes);
+  }
+
   /** Call it when the handler has ended. */
   release(): void {
+    for (const bytes of this.#freed) freeBytes(bytes);
+    this.#freed.length = 0;
     this.#budget.give(this.#takenBytes);
     this.#takenBytes = 0;
   }

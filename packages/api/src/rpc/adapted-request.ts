@@ -3,7 +3,7 @@ import type { CodedError, TenantId } from "@pyromesh/base";
 import { inflateBody } from "../bodies/inflate.ts";
 import type { Compression } from "../ports/compression.ts";
 import type { ContentCoding } from "../ports/content-coding.ts";
-import type { ApiRequest } from "../ports/http.ts";
+import type { ApiRequest, BodyUse } from "../ports/http.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 
@@ -64,11 +64,9 @@ export class AdaptedRequest implements ApiRequest {
 
 type ReadMessage = ApiRequest["body"];
 
-interface MessageOptions {
+interface MessageOptions extends BodyUse {
   readonly coding: ContentCoding;
   readonly sizeBytesMax: number;
-  /** As of `inflateBody`. */
-  readonly copyCount?: number | undefined;
 }
 
 /** Decompresses a message with the memory of its request. Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */

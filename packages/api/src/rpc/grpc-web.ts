@@ -12,7 +12,7 @@ import type { RpcProtocol } from "./protocol.ts";
 export function grpcWebProtocol(form: GrpcForm): RpcProtocol {
   return {
     hasTrailers: false,
-    request: (request) => readGrpcRequest(request, form, (frameBytesMax) => request.body(frameBytesMax)),
+    request: (request) => readGrpcRequest(request, form, (frameBytesMax, use) => request.body(frameBytesMax, use)),
     reply(reply) {
       const headers = replyHeaders(reply, form);
       if (reply.status === 200) return { ...reply, headers, envelope: OK_ENVELOPE };
@@ -24,7 +24,7 @@ export function grpcWebProtocol(form: GrpcForm): RpcProtocol {
 export function grpcWebTextProtocol(form: GrpcForm): RpcProtocol {
   return {
     hasTrailers: false,
-    request: (request) => readGrpcRequest(request, form, async (frameBytesMax) => decodeBase64InPlace(await request.body(base64BytesMax(frameBytesMax)))),
+    request: (request) => readGrpcRequest(request, form, async (frameBytesMax, use) => decodeBase64InPlace(await request.body(base64BytesMax(frameBytesMax), use))),
     /** Messages are not compressed: they are for clients that can read text alone. */
     reply(reply) {
       const headers = replyHeaders(reply, form);

@@ -23,7 +23,7 @@ export interface GrpcForm {
 export function grpcProtocol(form: GrpcForm): RpcProtocol {
   return {
     hasTrailers: true,
-    request: (request) => readGrpcRequest(request, form, (frameBytesMax) => request.body(frameBytesMax)),
+    request: (request) => readGrpcRequest(request, form, (frameBytesMax, use) => request.body(frameBytesMax, use)),
     reply(reply) {
       const headers = replyHeaders(reply, form);
       if (reply.status === 200) return { ...reply, headers, envelope: OK_ENVELOPE };
@@ -33,14 +33,14 @@ export function grpcProtocol(form: GrpcForm): RpcProtocol {
 }
 
 /** A request whose message is in the one frame that `readFrame` gives. Throws GRPC_TIMEOUT_INVALID or GRPC_ENCODING_UNKNOWN. */
-export function readGrpcRequest(request: ApiRequest, { codec }: GrpcForm, readFrame: (frameBytesMax: number) => Promise<Uint8Array>): ApiRequest {
+export function readGrpcRequest(request: ApiRequest, { codec }: GrpcForm, readFrame: ApiRequest["body"]): ApiRequest {
   const coding = grpcEncodingOf(request);
   applyGrpcTimeout(request);
-  return new AdaptedRequest(request, `application/${codec}`, async (sizeBytesMax, copyCount) => {
-    const { isCompressed, message } = readOneMessage(await readFrame(sizeBytesMax + FRAME_HEADER_BYTES));
+  return new AdaptedRequest(request, `application/${codec}`, async (sizeBytesMax, use) => {
+    const { isCompressed, message } = readOneMessage(await readFrame(sizeBytesMax + FRAME_HEADER_BYTES, use));
     if (!isCompressed || message.length === 0) return message;
     if (coding === undefined) throw encodingMissing();
-    return inflateMessage(message, { coding, sizeBytesMax, copyCount }, request);
+    return inflateMessage(message, { ...use, coding, sizeBytesMax }, request);
   });
 }
 

@@ -6,7 +6,7 @@ import type { ApiRequest } from "../ports/http.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 
 const COMPRESSION = threadPoolCompression();
-const AMPLE: UnpackMemory = { bytesMax: Infinity, take: () => Promise.resolve(), tryTake: () => true, give: () => {} };
+const AMPLE: UnpackMemory = { bytesMax: Infinity, take: () => Promise.resolve(), tryTake: () => true, give: () => {}, freeAtEnd: () => {} };
 
 export function fakeRequest(init: {
   readonly method?: string;

@@ -32,7 +32,7 @@ import { contentCodingOf } from "../ports/content-coding.ts";
 import type { ArrivedProfile, IngestHints } from "../ports/ports.ts";
 import { readAdmitted } from "./push-gate.ts";
 import type { PushGate } from "./push-gate.ts";
-import { BODY_LIMIT_ADVICE, bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, writeTenant } from "./push.ts";
+import { BODY_LIMIT_ADVICE, bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, PUSH_BODY_USE, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -77,9 +77,9 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
 /** Whatever its format, it may have a Content-Encoding. Without one it may still be gzip: the worker that reads it sees to that. */
 async function readBody(request: ApiRequest, sizeBytesMax: number, gate: PushGate): Promise<Uint8Array> {
   const coding = contentCodingOf(request);
-  const body = await readAdmitted(request, sizeBytesMax, gate);
+  const body = await readAdmitted(request, sizeBytesMax, gate, PUSH_BODY_USE);
   if (coding === undefined || body.length === 0) return body;
-  return inflateBody(body, { coding, sizeBytesMax, advice: BODY_LIMIT_ADVICE }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
+  return inflateBody(body, { ...PUSH_BODY_USE, coding, sizeBytesMax, advice: BODY_LIMIT_ADVICE }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
 }
 
 // --- the query string -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import { applyClientTimeout, CONTENT_TYPE_UNKNOWN, codecOf } from "../bodies/con
 import { inflateBody } from "../bodies/inflate.ts";
 import { contentCodingOf } from "../ports/content-coding.ts";
 import { errorReply, kindOf, publicMessageOf } from "../ports/error-status.ts";
-import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import type { ApiReply, ApiRequest, BodyUse, Handler } from "../ports/http.ts";
 import type { RefusedProfile } from "../ports/ports.ts";
 import { encodeBinary } from "../proto/binary.ts";
 import { encodeJson } from "../proto/json-encode.ts";
@@ -24,7 +24,7 @@ import { EXPORT_PROFILES_RESPONSE, RPC_STATUS } from "../proto/otlp-v1.ts";
 import type { ExportProfilesResponse } from "../proto/otlp-v1.ts";
 import { grpcCodeOf } from "../rpc/grpc-status.ts";
 import { readAdmitted } from "./push-gate.ts";
-import { bodyLimitBytes, discardOversize, idempotencyKeyOf, keepBodies, writeTenant } from "./push.ts";
+import { bodyLimitBytes, discardOversize, idempotencyKeyOf, keepBodies, PUSH_BODY_USE, writeTenant } from "./push.ts";
 import type { WriteModules, WriteOptions } from "./push.ts";
 
 export const EXPORT_PROFILES_PATH = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export";
@@ -34,7 +34,7 @@ export const OTLP_HTTP_PATHS: readonly string[] = ["/v1development/profiles", "/
 const EXPORT_BYTES_MAX = 16 * 2 ** 20;
 
 /** An export lies here, in memory that is shared with a worker, and in the worker's own. */
-const EXPORT_COPIES = 3;
+const EXPORT_USE: BodyUse = { ...PUSH_BODY_USE, copyCount: 3 };
 
 /** OTLP over HTTP. Errors are a `google.rpc.Status`, in the encoding of the request. */
 export function otlpHttpHandler(options: WriteOptions, modules: WriteModules): Handler {
@@ -102,10 +102,10 @@ const ALL_STORED: ExportProfilesResponse = { partialSuccess: undefined };
 
 async function readBody(request: ApiRequest, sizeBytesMax: number, { gate }: WriteModules): Promise<Uint8Array> {
   const coding = contentCodingOf(request);
-  const body = await readAdmitted(request, sizeBytesMax, gate, EXPORT_COPIES);
+  const body = await readAdmitted(request, sizeBytesMax, gate, EXPORT_USE);
   if (coding === undefined || body.length === 0) return body;
   const { unpackMemory: memory, caller, compression } = request;
-  return inflateBody(body, { coding, sizeBytesMax, advice: "the most that one export may have: send fewer profiles at once", copyCount: EXPORT_COPIES }, { memory, caller, compression });
+  return inflateBody(body, { ...EXPORT_USE, coding, sizeBytesMax, advice: "the most that one export may have: send fewer profiles at once" }, { memory, caller, compression });
 }
 
 /** Refusals that one reply tells of; the others are only counted. */

@@ -187,10 +187,10 @@ describe("push gate", () => {
         return Promise.resolve(new Uint8Array(1));
       },
     };
-    expect(await readAdmitted(request, 2 ** 20, full.gate).catch((thrown: unknown) => thrown)).include({ code: "OVERLOADED" });
+    expect(await readAdmitted(request, 2 ** 20, full.gate, {}).catch((thrown: unknown) => thrown)).include({ code: "OVERLOADED" });
     expect(read).empty;
     for (const enteredMs of full.inFlight.slice(0, 49)) full.gate.leave(enteredMs);
-    expect(await readAdmitted(request, 2 ** 20, full.gate).catch((thrown: unknown) => thrown)).include({ code: "OVERLOADED" });
+    expect(await readAdmitted(request, 2 ** 20, full.gate, {}).catch((thrown: unknown) => thrown)).include({ code: "OVERLOADED" });
     expect(read).deep.equal(["body"]);
   });
 

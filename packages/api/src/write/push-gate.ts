@@ -14,7 +14,7 @@
  */
 import { CodedError } from "@pyromesh/base";
 import type { Clock, Counter, Metrics } from "@pyromesh/base";
-import type { ApiRequest } from "../ports/http.ts";
+import type { ApiRequest, BodyUse } from "../ports/http.ts";
 
 /**
  * What is let in must be answered within a second. The rest of it is for the wait before and after, for the processor, and for moments in which less ends than before.
@@ -121,10 +121,10 @@ export class PushGate {
   }
 }
 
-/** Reads the body of a push that is not refused: neither before it is read nor after, when others have come meanwhile. `copyCount`: as of `ApiRequest.body`. */
-export async function readAdmitted(request: ApiRequest, sizeBytesMax: number, gate: PushGate, copyCount?: number): Promise<Uint8Array> {
+/** Reads the body of a push that is not refused: neither before it is read nor after, when others have come meanwhile. `use`: as of `ApiRequest.body`. */
+export async function readAdmitted(request: ApiRequest, sizeBytesMax: number, gate: PushGate, use: BodyUse): Promise<Uint8Array> {
   gate.check();
-  const body = await request.body(sizeBytesMax, copyCount);
+  const body = await request.body(sizeBytesMax, use);
   gate.check();
   return body;
 }

@@ -15,7 +15,7 @@ import type { Codec } from "../bodies/connect.ts";
 import { CODINGS_ACCEPTED, contentCodingOf } from "../ports/content-coding.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "../ports/error-status.ts";
-import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import type { ApiReply, ApiRequest, BodyUse, Handler } from "../ports/http.ts";
 import { inflateBody } from "../bodies/inflate.ts";
 import { JSON_PUSH_BYTES_MAX } from "../proto/json-bounds.ts";
 import type { ArrivedProfile, Caller, ProfileSink, PushOutcome, RefusedProfile } from "../ports/ports.ts";
@@ -244,14 +244,17 @@ export function idempotencyKeyOf(request: ApiRequest): string | undefined {
   return key;
 }
 
+/** A push ends when all of its profiles are encoded, or refused: a worker that reads one has a copy. */
+export const PUSH_BODY_USE: BodyUse = { isFreedAtEnd: true };
+
 /** Reads the body and decompresses it where it is compressed. */
 async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number, gate: PushGate): Promise<Uint8Array> {
   const sizeBytesMax = codec === "json" ? Math.min(bodyBytesMax, JSON_PUSH_BYTES_MAX) : bodyBytesMax;
   const coding = contentCodingOf(request);
-  const body = await readAdmitted(request, sizeBytesMax, gate);
+  const body = await readAdmitted(request, sizeBytesMax, gate, PUSH_BODY_USE);
   if (coding === undefined || body.length === 0) return body;
   const advice = sizeBytesMax < bodyBytesMax ? "the most that JSON may be: send fewer profiles at once, or application/proto" : BODY_LIMIT_ADVICE;
-  return inflateBody(body, { coding, sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
+  return inflateBody(body, { ...PUSH_BODY_USE, coding, sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
 }
 
 export const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at once, or raise the limit";

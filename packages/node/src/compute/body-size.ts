@@ -2,7 +2,7 @@
  * How large the body of a push may be, as sent and decompressed. A body of one profile has the tenant's limit on profiles
  * (`max_profile_size_bytes`); every body has the one of what can be decoded.
  */
-import { claimedInflatedBytes, CodedError, gunzipWithin, GzipTooLarge, invalidArgument, isGzip } from "@pyromesh/base";
+import { claimedInflatedBytes, CodedError, gunzipWithin, GzipTooLarge, invalidArgument, isGzip, LARGE_BYTES_MIN } from "@pyromesh/base";
 import { holdsManyProfiles } from "@pyromesh/profile";
 import type { BodyFormat } from "@pyromesh/profile";
 import type { EncodeTask } from "./compute.ts";
@@ -10,11 +10,14 @@ import type { EncodeTask } from "./compute.ts";
 /** Applies also where a tenant's limit is higher or off: profile/src/pprof/pprof-decode.ts refuses what is larger, so inflating more would be wasted. */
 export const OUTPUT_BYTES_MAX: number = 16 * 2 ** 20;
 
-/** A body that is not compressed, in memory that is not shared. `limitBytes` 0: only what can be decoded is a bound. */
+/**
+ * A body that is not compressed. `limitBytes` 0: only what can be decoded is a bound. A small one is copied out of shared memory: the records of its push are written to
+ * the slot in which it came. A large one stays there, since its copy would be garbage of megabytes; its push has the slot until it is answered.
+ */
 export function openBody(body: Uint8Array, limitBytes: number): Uint8Array {
   if (isGzip(body)) return inflate(body, limitBytes);
   if (limitBytes > 0 && body.length > limitBytes) throw tooLarge(limitBytes);
-  return body.buffer instanceof SharedArrayBuffer ? body.slice() : body;
+  return body.buffer instanceof SharedArrayBuffer && body.length < LARGE_BYTES_MIN ? body.slice() : body;
 }
 
 function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {

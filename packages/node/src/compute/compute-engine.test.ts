@@ -1,4 +1,5 @@
-import { gzipSync } from "node:zlib";
+import { readFileSync } from "node:fs";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { CodedError, seededRandom } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, pprofOfText, profileOfAppName, windowStartOf } from "@pyromesh/profile";
@@ -66,6 +67,56 @@ describe("compute engine: text", () => {
     const settings = { ...SETTINGS, profileSizeBytesMax: 40 };
     expect(codeOf(() => encode(task("main;work 3\n", { settings })))).equal("PROFILE_TOO_LARGE");
   });
+});
+
+describe("compute engine: a large body in shared memory", () => {
+  const MIB = 2 ** 20;
+  const corpus = process.env["PYROMESH_CORPUS"];
+  const manyStacks = Array.from({ length: 40_000 }, (_, i) => `main;work-${i % 5000};käse-${i % 777};leaf 1\n`).join("");
+  const exported = otlpJson(...Array.from({ length: 6000 }, (_, i) => ({ service: `s${i % 40}-${"x".repeat(50)}`, sampleServices: [`own-${i % 30}`, `own-${i % 7}`] })));
+  const bodies: { readonly name: string; readonly pprof: Uint8Array; readonly format: EncodeTask["format"] }[] = [
+    { name: "folded", pprof: Buffer.from(manyStacks), format: { kind: "folded", form: FOLDED } },
+    { name: "pprof", pprof: pprofOfText(Buffer.from(Array.from({ length: 40_000 }, (_, i) => `main;work-${i};leaf-${i % 99} 1\n`).join("")), FOLDED), format: undefined },
+    { name: "otlp", pprof: exported, format: OTLP_JSON },
+    { name: "broken", pprof: Buffer.concat([exported, Buffer.from("]")]), format: OTLP_JSON },
+  ];
+  if (corpus !== undefined) {
+    const recording = gunzipSync(readFileSync(`${corpus}/jfr/dump1.jfr.gz`));
+    bodies.push({ name: "jfr", pprof: Buffer.concat(Array<Buffer>(4).fill(recording)), format: { kind: "jfr", form: { sampleRate: 100, hasTime: true, durationMs: 10_000, labels: undefined } } });
+    const speedscope = readFileSync(`${corpus}/speedscope/two-sampled.speedscope.json`);
+    bodies.push({ name: "speedscope", pprof: Buffer.concat([speedscope, Buffer.alloc(MIB, " ")]), format: { kind: "speedscope", form: { app: "shop.cpu", sampleRate: 100, appLabel: undefined } } });
+  }
+
+  /** What comes of the body: its records, then, when the memory that it came in holds another one's bytes, the sections of its rows. */
+  function outcome(given: EncodeTask, leave: () => void): unknown {
+    const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
+    try {
+      const { records, rows, refused } = engine.encode(given, (lengthBytes) => new Uint8Array(lengthBytes));
+      leave();
+      const told = records.map(({ bytes, service, timeMs }) => ({ bytes: Buffer.from(bytes).toString("base64"), service, timeMs }));
+      engine.insertRows(1, rows);
+      let built: readonly BuiltDataset[] | undefined;
+      while (built === undefined) built = engine.build(1, "t1", windowStartOf(records[0]!.timeMs));
+      return { told, refused: refused?.length, sections: built.map(({ service, sections }) => [service, sections.map(({ raw }) => Buffer.from(raw).toString("base64"))]) };
+    } catch (thrown) {
+      if (!(thrown instanceof CodedError)) throw thrown;
+      return { code: thrown.code, message: thrown.message };
+    }
+  }
+
+  for (const { name, pprof, format } of bodies) {
+    it(`is read as in memory of its own, and nothing of it is used afterwards: ${name}`, () => {
+      expect(pprof.length).to.be.at.least(MIB);
+      const shared = new Uint8Array(new SharedArrayBuffer(pprof.length));
+      const ofShared = (): unknown => {
+        shared.set(pprof);
+        return outcome(task("", { pprof: shared, format }), () => shared.fill(0xee));
+      };
+      const own = outcome(task("", { pprof: new Uint8Array(pprof), format }), () => {});
+      expect(ofShared()).to.deep.equal(own);
+      expect(ofShared(), "a second time, with what the first has left in caches").to.deep.equal(own);
+    });
+  }
 });
 
 describe("compute engine: a body of several profiles of which some are refused", () => {

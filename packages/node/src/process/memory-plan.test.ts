@@ -55,7 +55,7 @@ describe("memory plan", () => {
     };
     expect(partsOf(64 * MIB)).to.deep.equal([8, 8, 8, 16]);
     expect(partsOf(1 * GIB)).to.deep.equal([64, 64, 64, 32]);
-    expect(partsOf(64 * GIB)).to.deep.equal([256, 64, 128, 64]);
+    expect(partsOf(64 * GIB)).to.deep.equal([128, 64, 128, 64]);
   });
 
   it("a worker's part is never so little that ordinary queries fail, nor more than V8 gives a heap", () => {

@@ -60,8 +60,8 @@ const OBJECT_CACHE_BYTES_MAX = 192 * MIB;
 const OPEN_DATASET_BYTES_MAX = 64 * MIB;
 const READ_AHEAD_BYTES_MAX = 64 * MIB;
 const REPLY_BYTES_MAX = 128 * MIB;
-/** 1,000 pushes of agents at once are some 60 MiB; the default `ingestion_body_limit_mb` is as much for one. */
-const BODY_BYTES_MAX = 256 * MIB;
+/** 1,000 pushes of agents at once are some 60 MiB. The default `ingestion_body_limit_mb` is as much for one, which is held twice where it does not say its length. */
+const BODY_BYTES_MAX = 128 * MIB;
 /** Bounds what an attacker gets for little: a body may open to a thousand times its size. Garbage that is not collected yet comes on top, about as much again. */
 const UNPACKED_BYTES_MAX = 64 * MIB;
 const PUSH_BYTES_MAX = 128 * MIB;
