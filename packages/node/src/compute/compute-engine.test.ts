@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { CodedError, seededRandom } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, pprofOfText, profileOfAppName, windowStartOf } from "@pyromesh/profile";
+import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, profileOfAppName, windowStartOf } from "@pyromesh/profile";
+import { readFormat } from "@pyromesh/profile/files";
 import { expect } from "chai";
 import type { BuiltDataset, EncodeTask } from "./compute.ts";
 import { ComputeEngine } from "./compute-engine.ts";
@@ -162,7 +163,7 @@ describe("compute engine: a body of several profiles of which some are refused",
 describe("compute engine: gzip", () => {
   const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
   const given = task(Array.from({ length: 2000 }, (_, i) => `main;work-${i} 1\n`).join(""));
-  const pprof = pprofOfText(given.pprof, FOLDED);
+  const [{ pprof } = { pprof: given.pprof }] = readFormat(given.format!, given.pprof, { labels: [], limits: SETTINGS, fallbackTimeNs: 1n }).profiles;
   const encode = (bytes: Uint8Array): EncodedRecord => engine.encode({ ...given, pprof: bytes, format: undefined }, (lengthBytes) => new Uint8Array(lengthBytes)).records[0]!;
 
   it("inflates no more than can be decoded, whether the limit on profiles is higher or lifted", () => {

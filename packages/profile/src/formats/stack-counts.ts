@@ -1,21 +1,38 @@
 /** How often stacks were counted, exact up to 64 bits, and the pprof of an application's profile that they make. */
 import type { ProfileLimits } from "../labels/limits.ts";
+import { orUnbounded, tooManySamples } from "../labels/limits.ts";
 import type { AppProfile } from "../text/folded.ts";
 import { pprofOfStacks } from "./stack-tree.ts";
 import type { StackFrame, StackNode, StackTree } from "./stack-tree.ts";
 
+/** In the order in which stacks came first. A stack that comes to 0 is no sample. */
 export class StackCounts {
   readonly #counts = new Map<StackNode, number | bigint>();
+  readonly #sampleCountMax: number;
+  /** Stacks that do not come to 0. */
+  #sampleCount = 0;
 
-  add(node: StackNode, count: number | bigint): void {
-    if (count === 0) return;
-    const before = this.#counts.get(node) ?? 0;
-    this.#counts.set(node, plus(before, count));
+  constructor({ sampleCountMax }: Pick<ProfileLimits, "sampleCountMax">) {
+    this.#sampleCountMax = orUnbounded(sampleCountMax);
+  }
+
+  /** Returns what the stack comes to. Throws a refusal as soon as there are more samples than a profile may have: a body may hold a million. */
+  add(node: StackNode, count: number | bigint): number | bigint {
+    const before = this.#counts.get(node);
+    const sum = before === undefined ? count : plus(before, count);
+    this.#counts.set(node, sum);
+    this.#sampleCount += Number(!isZero(sum)) - Number(before !== undefined && !isZero(before));
+    if (this.#sampleCount > this.#sampleCountMax) throw tooManySamples(this.#sampleCountMax);
+    return sum;
   }
 
   *[Symbol.iterator](): IterableIterator<[StackNode, bigint]> {
     for (const [node, count] of this.#counts) yield [node, BigInt(count)];
   }
+}
+
+function isZero(count: number | bigint): boolean {
+  return count === 0 || count === 0n;
 }
 
 /** In doubles while the sum is exact, since most counts are small. */

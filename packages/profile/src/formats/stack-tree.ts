@@ -62,6 +62,11 @@ export class StackTree {
     return node;
   }
 
+  /** False where the stack is as deep as one may be: a frame more changes nothing. */
+  takesFrame(stack: StackNode): boolean {
+    return this.#depths[stack]! < this.#depthMax;
+  }
+
   /** From the leaf to the root. */
   framesOf(node: StackNode): number[] {
     const frames: number[] = [];

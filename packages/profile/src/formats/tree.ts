@@ -23,7 +23,7 @@ export interface TreeForm {
 export function readTree(body: Uint8Array, { profile }: TreeForm, { labels, limits }: FormatContext): FormatBody {
   const tree = new StackTree(limits);
   const names = new FrameNames();
-  const counts = new StackCounts();
+  const counts = new StackCounts(limits);
   const nameBytesMax = orUnbounded(limits.symbolLengthBytesMax);
   const childCountMax = orUnbounded(limits.sampleCountMax);
   walkNodes<number>(body, NONE, ({ name, value, childCount }, parent) => {
@@ -31,7 +31,7 @@ export function readTree(body: Uint8Array, { profile }: TreeForm, { labels, limi
     if (childCount > childCountMax) throw refusal("samples_limit", `a node has ${childCount} children and may have ${childCountMax}: profile for a shorter time, or raise limits.max_profile_stacktrace_samples`);
     // A frame without a name is none, as in folded text.
     const node = parent === NONE ? ROOT : name.length === 0 ? parent : tree.child(parent, names.numberOf(name));
-    counts.add(node, value);
+    if (value !== 0) counts.add(node, value);
     return node;
   });
   return { profiles: [{ pprof: pprofOfCounts(tree, counts, (frame) => ({ name: names.nameOf(frame) }), profile, limits), labels }] };

@@ -34,7 +34,7 @@ const SPELLED_BYTES_MAX = 32 * 2 ** 20;
 export function readTrie(body: Uint8Array, { profile }: TrieForm, { labels, limits }: FormatContext): FormatBody {
   const tree = new StackTree(limits);
   const names = new FrameNames();
-  const counts = new StackCounts();
+  const counts = new StackCounts(limits);
   let spelledBytes = 0;
   const spell = (bytes: number): void => {
     spelledBytes += bytes;

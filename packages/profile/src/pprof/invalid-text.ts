@@ -14,8 +14,11 @@ export function hexOfInvalidText(bytes: Uint8Array): string {
   return `${from > 0 ? "..." : ""}${toHex(bytes.subarray(from, to))}${to < bytes.length ? "..." : ""}`;
 }
 
-/** About where the first wrong byte is: decoding replaces it, so that encoding again gives other bytes from there on. */
-function invalidAt(bytes: Uint8Array): number {
+/**
+ * About where the first wrong byte is: decoding replaces it, so that encoding again gives other bytes from there on. Never behind the end of the line
+ * that it is in.
+ */
+export function invalidAt(bytes: Uint8Array): number {
   const again = Buffer.from(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
   let at = 0;
   while (at < bytes.length && bytes[at] === again[at]) at++;

@@ -24,8 +24,14 @@ export type Frame = number;
 export class PprofWriter {
   readonly #head: PprofHead;
   readonly #strings = new Map<string, number>([["", 0]]);
-  readonly #frames = new Map<string, Frame>();
+  /** By file and name. Those without a file have a map of their own, whose keys need not be put together. */
   readonly #functions = new Map<string, number>();
+  readonly #filelessFunctions = new Map<string, number>();
+  #functionCount = 0;
+  /** The frame of a function, by the function: without a line, or by both. */
+  readonly #linelessFrames: Frame[] = [];
+  readonly #frames = new Map<string, Frame>();
+  #frameCount = 0;
   readonly #samples = new ByteWriter(1 << 12);
   readonly #locations = new ByteWriter(1 << 10);
   readonly #functionBytes = new ByteWriter(1 << 10);
@@ -39,23 +45,12 @@ export class PprofWriter {
   }
 
   frame(name: string, filename = "", line = 0): Frame {
-    const functionKey = `${filename}\n${name}`;
-    const frameKey = `${line}\n${functionKey}`;
-    let frame = this.#frames.get(frameKey);
-    if (frame !== undefined) return frame;
-    let called = this.#functions.get(functionKey);
-    if (called === undefined) {
-      called = this.#functions.size + 1;
-      this.#functions.set(functionKey, called);
-      const message = this.#message.clear();
-      putInt(message, 1, called);
-      putInt(message, 2, this.#string(name));
-      if (this.#head.isOfText === true) putInt(message, 3, this.#string(name));
-      putInt(message, 4, this.#string(filename));
-      this.#functionBytes.u8(0x2a).prefixed(message.finish());
-    }
-    frame = this.#frames.size + 1;
-    this.#frames.set(frameKey, frame);
+    const called = this.#function(name, filename);
+    const known = line === 0 ? this.#linelessFrames[called] : this.#frames.get(`${called}:${line}`);
+    if (known !== undefined) return known;
+    const frame = ++this.#frameCount;
+    if (line === 0) this.#linelessFrames[called] = frame;
+    else this.#frames.set(`${called}:${line}`, frame);
     const lineMessage = this.#inner.clear();
     putInt(lineMessage, 1, called);
     putInt(lineMessage, 2, line);
@@ -65,6 +60,23 @@ export class PprofWriter {
     message.u8(0x22).prefixed(lineMessage.finish());
     this.#locations.u8(0x22).prefixed(message.finish());
     return frame;
+  }
+
+  #function(name: string, filename: string): number {
+    const functions = filename === "" ? this.#filelessFunctions : this.#functions;
+    const key = filename === "" ? name : `${filename}\n${name}`;
+    let called = functions.get(key);
+    if (called !== undefined) return called;
+    called = ++this.#functionCount;
+    functions.set(key, called);
+    const nameIndex = this.#string(name);
+    const message = this.#message.clear();
+    putInt(message, 1, called);
+    putInt(message, 2, nameIndex);
+    if (this.#head.isOfText === true) putInt(message, 3, nameIndex);
+    putInt(message, 4, this.#string(filename));
+    this.#functionBytes.u8(0x2a).prefixed(message.finish());
+    return called;
   }
 
   /** `frames` leaf first; one value per sample type. */

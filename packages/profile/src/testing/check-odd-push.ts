@@ -11,7 +11,7 @@ import type { PushInput } from "../record/encode-push.ts";
 import { encodePush } from "../record/encode-push.ts";
 import { flameGraphDiff } from "../graph/flame-graph-diff.ts";
 import { flameGraph } from "../graph/flame-graph.ts";
-import { pprofOfText } from "../text/folded.ts";
+import { readFormat } from "../formats/formats.ts";
 import { IdentitySet } from "../scan/identity-set.ts";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import { LocationTreeMerger } from "../graph/location-tree.ts";
@@ -28,6 +28,7 @@ import { totalsOf, sumAt } from "../model/sums.ts";
 import { topTable } from "../graph/top-table.ts";
 import { decodeTree, encodeTree } from "../graph/tree-bytes.ts";
 import { ALL_ROWS } from "./all-rows.ts";
+import type { FoldedText } from "../text/folded.ts";
 import type { OddPush } from "./odd-push.ts";
 import { expectedSums } from "./pprof-oracle.ts";
 
@@ -156,6 +157,11 @@ function pprofTotals(pprof: Uint8Array): Map<string, bigint> | undefined {
     totals.set(type, (totals.get(type) ?? 0n) + sum);
   }
   return totals;
+}
+
+function pprofOfText(bytes: Uint8Array, form: FoldedText): Uint8Array {
+  const [profile] = readFormat({ kind: "folded", form }, bytes, { labels: [], limits: DEFAULT_PROFILE_LIMITS, fallbackTimeNs: 1n }).profiles;
+  return profile!.pprof; // a text is one profile
 }
 
 /** The counts of an accepted text's lines, added up by stack. A stack whose sum is below zero counts nothing. */
