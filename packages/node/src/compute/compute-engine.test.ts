@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { CodedError, seededRandom } from "@pyromesh/base";
-import type { EncodedRecord } from "@pyromesh/profile";
+import type { BodyFormat, EncodedRecord } from "@pyromesh/profile";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, profileOfAppName, windowStartOf } from "@pyromesh/profile";
 import { readFormat } from "@pyromesh/profile/files";
 import { expect } from "chai";
@@ -31,6 +31,12 @@ function task(text: string | Uint8Array, changes: Partial<EncodeTask> = {}): Enc
     generation: 1,
     ...changes,
   };
+}
+
+/** What a body of one profile is read as. */
+function pprofOf(format: BodyFormat, bytes: Uint8Array): Uint8Array {
+  const [profile] = readFormat(format, bytes, { labels: [], limits: SETTINGS, fallbackTimeNs: 1n }).profiles;
+  return profile!.pprof;
 }
 
 function codeOf(call: () => unknown): string {
@@ -77,7 +83,7 @@ describe("compute engine: a large body in shared memory", () => {
   const exported = otlpJson(...Array.from({ length: 6000 }, (_, i) => ({ service: `s${i % 40}-${"x".repeat(50)}`, sampleServices: [`own-${i % 30}`, `own-${i % 7}`] })));
   const bodies: { readonly name: string; readonly pprof: Uint8Array; readonly format: EncodeTask["format"] }[] = [
     { name: "folded", pprof: Buffer.from(manyStacks), format: { kind: "folded", form: FOLDED } },
-    { name: "pprof", pprof: pprofOfText(Buffer.from(Array.from({ length: 40_000 }, (_, i) => `main;work-${i};leaf-${i % 99} 1\n`).join("")), FOLDED), format: undefined },
+    { name: "pprof", pprof: pprofOf({ kind: "folded", form: FOLDED }, Buffer.from(Array.from({ length: 40_000 }, (_, i) => `main;work-${i};leaf-${i % 99} 1\n`).join(""))), format: undefined },
     { name: "otlp", pprof: exported, format: OTLP_JSON },
     { name: "broken", pprof: Buffer.concat([exported, Buffer.from("]")]), format: OTLP_JSON },
   ];
@@ -163,7 +169,7 @@ describe("compute engine: a body of several profiles of which some are refused",
 describe("compute engine: gzip", () => {
   const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
   const given = task(Array.from({ length: 2000 }, (_, i) => `main;work-${i} 1\n`).join(""));
-  const [{ pprof } = { pprof: given.pprof }] = readFormat(given.format!, given.pprof, { labels: [], limits: SETTINGS, fallbackTimeNs: 1n }).profiles;
+  const pprof = pprofOf(given.format!, given.pprof);
   const encode = (bytes: Uint8Array): EncodedRecord => engine.encode({ ...given, pprof: bytes, format: undefined }, (lengthBytes) => new Uint8Array(lengthBytes)).records[0]!;
 
   it("inflates no more than can be decoded, whether the limit on profiles is higher or lifted", () => {
