@@ -79,11 +79,11 @@ describe("compute engine: text", () => {
 describe("compute engine: a large body in shared memory", () => {
   const MIB = 2 ** 20;
   const corpus = process.env["PYROMESH_CORPUS"];
-  const manyStacks = Array.from({ length: 40_000 }, (_, i) => `main;work-${i % 5000};käse-${i % 777};leaf 1\n`).join("");
+  const manyStacks = Array.from({ length: 15_000 }, (_, i) => `main;work-${i % 5000};käse-${i % 777}-${"x".repeat(60)};leaf 1\n`).join("");
   const exported = otlpJson(...Array.from({ length: 6000 }, (_, i) => ({ service: `s${i % 40}-${"x".repeat(50)}`, sampleServices: [`own-${i % 30}`, `own-${i % 7}`] })));
   const bodies: { readonly name: string; readonly pprof: Uint8Array; readonly format: EncodeTask["format"] }[] = [
     { name: "folded", pprof: Buffer.from(manyStacks), format: { kind: "folded", form: FOLDED } },
-    { name: "pprof", pprof: pprofOf({ kind: "folded", form: FOLDED }, Buffer.from(Array.from({ length: 40_000 }, (_, i) => `main;work-${i};leaf-${i % 99} 1\n`).join(""))), format: undefined },
+    { name: "pprof", pprof: pprofOf({ kind: "folded", form: FOLDED }, Buffer.from(Array.from({ length: 15_000 }, (_, i) => `main;work-${i}-${"x".repeat(60)};leaf-${i % 99} 1\n`).join(""))), format: undefined },
     { name: "otlp", pprof: exported, format: OTLP_JSON },
     { name: "broken", pprof: Buffer.concat([exported, Buffer.from("]")]), format: OTLP_JSON },
   ];
