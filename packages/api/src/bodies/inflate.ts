@@ -86,8 +86,11 @@ const DECODERS: Readonly<Record<ContentCoding, Decoder>> = {
     let roomBytes = claimedBytes ?? guessOf(bytes, bounded);
     await memory.take(2 * roomBytes);
     for (;;) {
-      const result = await compression.unzstd(bytes, roomBytes);
-      if (result !== undefined) return result;
+      const result = await compression.unzstd(bytes, roomBytes, { isFreedLater: options.isFreedAtEnd });
+      if (result !== undefined) {
+        if (areLargeBytes(result)) memory.freeAtEnd(result);
+        return result;
+      }
       if (roomBytes >= bounded.sizeBytesMax) throw tooLarge(bounded);
       caller.throwIfAborted();
       const largerBytes = Math.min(bounded.sizeBytesMax, Math.max(roomBytes * GROWTH, PIECE_BYTES));

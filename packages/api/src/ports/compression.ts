@@ -25,8 +25,11 @@ export interface Compression {
   gunzipInPieces(bytes: Uint8Array, pieceBytes: number, onPiece: (piece: Uint8Array) => void): Promise<void>;
   /** The same for deflate: in zlib's format, or raw, as some clients send it. Rejects bytes after its end too. */
   inflateInPieces(bytes: Uint8Array, pieceBytes: number, onPiece: (piece: Uint8Array) => void): Promise<void>;
-  /** Undefined where the result is larger than `sizeBytesMax`. Rejects bytes that are not a complete zstd stream. */
-  unzstd(bytes: Uint8Array, sizeBytesMax: number): Promise<Uint8Array | undefined>;
+  /**
+   * Undefined where the result is larger than `sizeBytesMax`. Rejects bytes that are not a complete zstd stream. `isFreedLater`: a large result may be of `largeBytes`,
+   * for a caller that frees it.
+   */
+  unzstd(bytes: Uint8Array, sizeBytesMax: number, options?: { readonly isFreedLater?: boolean | undefined }): Promise<Uint8Array | undefined>;
   /** Frees pieces and results that nothing refers to any more, a few milliseconds of the thread that calls: worth it where they were many megabytes. */
   freeGarbage(): void;
 }
@@ -44,7 +47,7 @@ export function threadPoolCompression(): Compression {
       await inPieces(stream, bytes, onPiece);
       if (stream.bytesWritten < bytes.length) throw new DeflateTrailing(bytes.length - stream.bytesWritten);
     },
-    unzstd: (bytes, sizeBytesMax) => zstd.unzstd(bytes, sizeBytesMax),
+    unzstd: (bytes, sizeBytesMax, { isFreedLater = false } = {}) => zstd.unzstd(bytes, sizeBytesMax, isFreedLater),
     freeGarbage() {
       collect ??= garbageCollector();
       collect({ type: "minor" }); // pieces and results are young

@@ -12,6 +12,8 @@ import { ZstdTorn } from "./zstd.ts";
 export interface ZstdTask {
   readonly bytes: Uint8Array;
   readonly sizeBytesMax: number;
+  /** Whether a large result is of `largeBytes`. */
+  readonly isFreedLater: boolean;
 }
 
 export type ZstdReply =
@@ -30,8 +32,8 @@ export class ZstdThread {
   #last: Promise<unknown> = Promise.resolve();
 
   /** Undefined: the result is larger than `sizeBytesMax`. Rejects ZstdTorn. */
-  unzstd(bytes: Uint8Array, sizeBytesMax: number): Promise<Uint8Array | undefined> {
-    const run = (): Promise<Uint8Array | undefined> => this.#run({ bytes, sizeBytesMax });
+  unzstd(bytes: Uint8Array, sizeBytesMax: number, isFreedLater: boolean): Promise<Uint8Array | undefined> {
+    const run = (): Promise<Uint8Array | undefined> => this.#run({ bytes, sizeBytesMax, isFreedLater });
     const done = this.#last.then(run);
     this.#last = done.then(ignore, ignore); // the next one waits for this one, and must not hold its result
     return done;
