@@ -81,7 +81,7 @@ function targetsPage({ active, dropped, droppedCounts, faults }: ScrapedTargets)
     `<span class="bad">${escapeHtml(reason)}</span>`,
     secondText(sinceMs),
   ]);
-  const faultTable = faultRows.length === 0 ? "" : `<h2>Discovery fails: ${faults.length}</h2><p>The targets that were known stay.</p>${htmlTable(["job", "source", "because", "since"], faultRows, { isWide: true })}`;
+  const faultTable = faultRows.length === 0 ? "" : `<h2>Discovery fails: ${faults.length}</h2><p>The targets that were known stay.</p>${htmlTable(["job", "source", "because", "since"], faultRows, { isWide: true })}${active.length === 0 ? "" : "<h2>Targets</h2>"}`;
   // What is wrong comes first: of many targets the rest is not in the table.
   const rows = active.toSorted((a, b) => urgency(b) - urgency(a)).slice(0, ROWS_MAX).map((target) => [
     `${escapeHtml(target.jobName)}<br>${escapeHtml(target.profileName)}`,

@@ -1,5 +1,5 @@
 /** Requests to the Kubernetes API: one answer, or a stream of lines. Whoever asks says when to give up, by the signal. */
-import { decodeUtf8 } from "@pyromesh/base";
+import { decodeUtf8, messageOf } from "@pyromesh/base";
 import type { HttpSettings, KubernetesConfig } from "../../config/scrape-config.ts";
 import type { HttpFetch, HttpReply } from "../../http/http-get.ts";
 import { readBody } from "../../http/read-body.ts";
@@ -98,11 +98,19 @@ async function* valuesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<unknown
   for await (const line of linesOf(body)) yield JSON.parse(decodeUtf8(line));
 }
 
+async function* chunksOf(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  try {
+    yield* body;
+  } catch (thrown) {
+    throw new Error(`the connection of a watch was lost: ${messageOf(thrown)}`, { cause: thrown });
+  }
+}
+
 /** Empty lines are left out; text behind the last line break is the beginning of a line that never came. */
 async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   let parts: Uint8Array[] = [];
   let sizeBytes = 0;
-  for await (const chunk of body) {
+  for await (const chunk of chunksOf(body)) {
     let from = 0;
     for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, from)) {
       const line = Buffer.concat([...parts, chunk.subarray(from, end)]);

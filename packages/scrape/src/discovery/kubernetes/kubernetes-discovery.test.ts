@@ -178,7 +178,7 @@ describe("kubernetes discovery: pods", () => {
     for (let passedMs = 0; passedMs < 120_000; passedMs += 1000) await cluster.pass(1000);
     expect(cluster.world.addresses()).to.deep.equal(["10.0.0.1:6060"]);
     const warned = cluster.world.logged.filter((line) => line.startsWith("warn"));
-    expect(warned.map((line) => /reset|403 to \/api\/v1\/pods: pods is forbidden/.exec(line)?.[0])).to.deep.equal(["reset", "403 to /api/v1/pods: pods is forbidden"]);
+    expect(warned.map((line) => /connection of a watch was lost: reset|403 to \/api\/v1\/pods: pods is forbidden/.exec(line)?.[0])).to.deep.equal(["connection of a watch was lost: reset", "403 to /api/v1/pods: pods is forbidden"]);
     expect([...cluster.world.faults].map(({ source, reason }) => `${source}: ${reason}`)).to.deep.equal(['/api/v1/pods: the API server answered 403 to /api/v1/pods: pods is forbidden: User "x" cannot watch']);
     // After 1, 2, 4, 8, 16, 30, 30, 30 s.
     expect(cluster.world.failed.length).to.be.within(7, 9);

@@ -131,7 +131,8 @@ export class ResourceWatch<T extends { readonly meta: ObjectMeta }> {
 
   /**
    * Throws `GoneError` where the server's versions have not come to this one, as after its data was restored from a backup. It would take a watch
-   * from there, and keep silent about all changes until its versions have passed this one.
+   * from there, and keep silent about all changes until its versions have passed this one. Where they have passed it before this node asks, nobody
+   * can tell; for that etcd can raise its versions when it restores.
    */
   async #checkVersion(version: string): Promise<void> {
     const query = { ...this.#options.query, limit: "1", resourceVersion: version, resourceVersionMatch: "NotOlderThan" };
