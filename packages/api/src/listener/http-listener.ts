@@ -135,7 +135,10 @@ export class HttpListener {
         this.#socketsWithoutRequest.delete(socket);
         this.#http2.accept(socket);
       },
-      onLate: (socket: Socket): void => this.#refuseUnparsed({ code: "ERR_HTTP_REQUEST_TIMEOUT" }, socket),
+      onLate: (socket: Socket): void => {
+        this.#refuseUnparsed({ code: "ERR_HTTP_REQUEST_TIMEOUT" }, socket);
+        socket.destroySoon(); // once the reply is sent. Nobody reads from it, so that nobody would notice when the client closes its side
+      },
     };
     this.#http.on("connection", (socket: Socket) => {
       this.#socketsWithoutRequest.add(socket);

@@ -200,6 +200,18 @@ describe("HTTP/2 under attack", () => {
     });
   });
 
+  it("a connection that sends nothing is closed after its 408, though its client keeps its side open: it would count for good", async () => {
+    await open({ limits: { connectionCountMax: 1, headersTimeoutMs: 1000 } });
+    const socket = connect({ port: api.server.port, host: "127.0.0.1", allowHalfOpen: true });
+    sockets.push(socket);
+    await once(socket, "connect");
+    expect(await hasRoom()).to.equal(false);
+    const ended = once(socket.resume(), "end");
+    api.clock.advance(1000);
+    await ended;
+    expect(await hasRoom()).to.equal(true);
+  });
+
   describe("slow bodies on all places", () => {
     const read: Handler = async (request) => ({ status: 200, headers: { "content-type": "text/plain" }, body: String((await request.body(1_000_000)).length) });
     const push = (session: ClientHttp2Session, body: Uint8Array): ClientHttp2Stream => request(session, { ":path": "/ingest" }, body);

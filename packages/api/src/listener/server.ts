@@ -93,8 +93,9 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   // Longer than a reader that has stopped reading may hold memory that others wait for.
   replyWaitMs: 15_000,
   replyPace: { bytesMin: 64 * 2 ** 10, slowWindowMs: 30_000, wantedWindowMs: 10_000, stopWindowMs: 2_000, timeoutMs: 120_000 },
-  // Longer than the 60 s of most proxies. A node that closes first would cut off a request that is on its way.
-  keepAliveTimeoutMs: 75_000,
+  // Longer than clients and proxies keep a connection: 60 s (nginx, load balancers), 90 s (Go, Traefik), 120 s (Caddy). A node that closes first would cut off a request
+  // that is on its way, and over HTTP/1.1 nobody may send a push again that could have been stored.
+  keepAliveTimeoutMs: 130_000,
   stopTimeoutMs: 30_000,
   gzipBytesMin: 1024,
 };
