@@ -1,5 +1,6 @@
 /** How often stacks were counted, exact up to 64 bits, and the pprof of an application's profile that they make. */
 import type { ProfileLimits } from "../labels/limits.ts";
+import { exactSum } from "../model/exact-sum.ts";
 import type { AppProfile } from "../text/folded.ts";
 import { pprofOfStacks } from "./stack-tree.ts";
 import type { StackFrame, StackNode, StackTree } from "./stack-tree.ts";
@@ -10,21 +11,12 @@ export class StackCounts {
   add(node: StackNode, count: number | bigint): void {
     if (count === 0) return;
     const before = this.#counts.get(node) ?? 0;
-    this.#counts.set(node, plus(before, count));
+    this.#counts.set(node, exactSum(before, count));
   }
 
   *[Symbol.iterator](): IterableIterator<[StackNode, bigint]> {
     for (const [node, count] of this.#counts) yield [node, BigInt(count)];
   }
-}
-
-/** In doubles while the sum is exact, since most counts are small. */
-function plus(a: number | bigint, b: number | bigint): number | bigint {
-  if (typeof a === "number" && typeof b === "number") {
-    const sum = a + b;
-    if (Number.isSafeInteger(sum)) return sum;
-  }
-  return BigInt(a) + BigInt(b);
 }
 
 /** Counts become values of the application's profile, as those of folded text do. Throws a refusal. */
