@@ -28,7 +28,7 @@ const PATHS = ["profile", "allocs", "goroutine", "block", "mutex"];
 const NODE_COUNTS = LONG_S > 0 ? [1, 3] : [1];
 
 /**
- * What counts is summed; of what is (`isState`), each profile has all: the mean of the profiles is compared. What was measured for an interval (`isMeasured`) has the
+ * Values of cumulative profiles and CPU times are summed. A state (`isState`: memory in use, goroutines) is whole in each profile: the mean of the profiles is compared. What was measured for an interval (`isMeasured`) has the
  * time when that began, which may be before the work did; all else has the time when it ended. `functions`: of the program's work. `isOfMoment`: much of
  * the total is what the profilers do themselves, at other moments or before and after the work; in five minutes that is little.
  */

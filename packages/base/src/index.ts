@@ -23,6 +23,7 @@ export type { BudgetWait, MemoryBudgetOptions } from "./memory-budget.ts";
 export type { MetricLabels } from "./metric-text.ts";
 export { Metrics } from "./metrics.ts";
 export type { Counter, Gauge, Histogram, MetricValue } from "./metrics.ts";
+export { mixWord } from "./mix-word.ts";
 export { didYouMean, nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom } from "./random.ts";
 export type { Random } from "./random.ts";

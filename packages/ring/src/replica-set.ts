@@ -10,6 +10,7 @@
  * What must stay true: a replica set is distinct, and has `replication` members while the ring, or the tenant's shard, has as many. A member that comes or goes
  * changes the sets that it is in and no others: what remains keeps its order. No promise depends on two nodes having the same sets.
  */
+import { mixWord } from "@pyromesh/base";
 import type { Ring } from "./ring.ts";
 import type { RingMember } from "./ring-member.ts";
 import type { Run, RunOptions } from "./run-memo.ts";
@@ -53,9 +54,9 @@ function score({ indices, seeds, scores }: Run, fingerprint: bigint): void {
   const high = Number(fingerprint >> 32n);
   for (let at = 0; at < indices.length; at++) {
     // Two rounds, so that each bit of either word changes both.
-    const first = mix(low ^ seeds[at * 2]!);
-    const second = mix(high ^ seeds[at * 2 + 1]! ^ first);
-    const third = mix(first ^ Math.imul(second, 0x9e3779b1));
+    const first = mixWord(low ^ seeds[at * 2]!);
+    const second = mixWord(high ^ seeds[at * 2 + 1]! ^ first);
+    const third = mixWord(first ^ Math.imul(second, 0x9e3779b1));
     // 53 bits of the 64: what a double holds.
     scores[at] = (second >>> 0) * 0x200000 + (third >>> 11);
   }
@@ -80,12 +81,4 @@ function best(ring: Ring, run: Run, rank: number): number {
     }
   }
   return found;
-}
-
-/** The last step of MurmurHash3: a one-to-one mapping of 32 bits in which each bit of the input changes half of the output. */
-function mix(word: number): number {
-  let mixed = word;
-  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
-  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-  return mixed ^ (mixed >>> 16);
 }

@@ -122,7 +122,7 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   isBucketInit: setting("bucket_init", booleanKind, false, "for one start: this bucket is the right one, though it has no identity or its folder is missing"),
   flushIntervalMs: setting("flush_interval", positiveDurationKind, 60_000, "longest time a record waits in the head"),
   flushSizeBytes: setting("flush_size", positiveSizeKind, 64 * 2 ** 20, "flush earlier when the head holds this much"),
-  retentionMs: setting("retention", durationKind, 31 * 86_400_000, "delete what is older (not in this version: nothing is deleted yet); 0 keeps for ever"),
+  retentionMs: setting("retention", durationKind, 31 * 86_400_000, "delete segments that are older (not in this version: none is deleted yet); 0 keeps for ever"),
   headDiskBudgetBytes: setting("head_disk_budget", diskBudgetKind, 10 * 2 ** 30, "disk the head may use, at most 80 % of what it holds and what is free"),
   isMultitenant: setting("multitenancy", booleanKind, false, "tell tenants apart by X-Scope-OrgID"),
   authFile: setting("auth_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file of tokens and their tenants (not in this version)"),

@@ -1,6 +1,10 @@
 /** How often stacks were counted, exact up to 64 bits, and the pprof of an application's profile that they make. */
 import type { ProfileLimits } from "../labels/limits.ts";
+<<<<<<< HEAD
 import { orUnbounded, tooManySamples } from "../labels/limits.ts";
+=======
+import { exactSum } from "../model/exact-sum.ts";
+>>>>>>> docs
 import type { AppProfile } from "../text/folded.ts";
 import { pprofOfStacks } from "./stack-tree.ts";
 import type { StackFrame, StackNode, StackTree } from "./stack-tree.ts";
@@ -12,6 +16,7 @@ export class StackCounts {
   /** Stacks that do not come to 0. */
   #sampleCount = 0;
 
+<<<<<<< HEAD
   constructor({ sampleCountMax }: Pick<ProfileLimits, "sampleCountMax">) {
     this.#sampleCountMax = orUnbounded(sampleCountMax);
   }
@@ -19,11 +24,17 @@ export class StackCounts {
   /** Returns what the stack comes to. Throws a refusal as soon as there are more samples than a profile may have: a body may hold a million. */
   add(node: StackNode, count: number | bigint): number | bigint {
     const before = this.#counts.get(node);
-    const sum = before === undefined ? count : plus(before, count);
+    const sum = before === undefined ? count : exactSum(before, count);
     this.#counts.set(node, sum);
     this.#sampleCount += Number(!isZero(sum)) - Number(before !== undefined && !isZero(before));
     if (this.#sampleCount > this.#sampleCountMax) throw tooManySamples(this.#sampleCountMax);
     return sum;
+=======
+  add(node: StackNode, count: number | bigint): void {
+    if (count === 0) return;
+    const before = this.#counts.get(node) ?? 0;
+    this.#counts.set(node, exactSum(before, count));
+>>>>>>> docs
   }
 
   *[Symbol.iterator](): IterableIterator<[StackNode, bigint]> {
@@ -31,6 +42,7 @@ export class StackCounts {
   }
 }
 
+<<<<<<< HEAD
 function isZero(count: number | bigint): boolean {
   return count === 0 || count === 0n;
 }
@@ -44,6 +56,8 @@ function plus(a: number | bigint, b: number | bigint): number | bigint {
   return BigInt(a) + BigInt(b);
 }
 
+=======
+>>>>>>> docs
 /** Counts become values of the application's profile, as those of folded text do. Throws a refusal. */
 export function pprofOfCounts(tree: StackTree, counts: StackCounts, frameOf: (frame: number) => StackFrame, profile: AppProfile, limits: ProfileLimits): Uint8Array {
   const scale = BigInt(profile.scale);

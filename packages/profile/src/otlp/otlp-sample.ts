@@ -1,6 +1,7 @@
 /** One sample of an OTLP profile, read by the layout of its version. One object is used for all samples of an export. */
 import { VarintCursor } from "@pyromesh/base";
 import { malformed } from "../labels/refusal.ts";
+import { exactSum } from "../model/exact-sum.ts";
 import type { Layout } from "./generation.ts";
 import type { MessageBuffer } from "./message-buffer.ts";
 import { checkListLength, FIXED64, LENGTH, packedNumbers, VARINT, WireCursor } from "./wire-cursor.ts";
@@ -90,21 +91,13 @@ export class OtlpSample {
   #total(): number | bigint {
     if (this.#valueCount === 0) return this.#timestampCount;
     let sum: number | bigint = this.#values[0]!;
-    for (let i = 1; i < this.#valueCount; i++) sum = plus(sum, this.#values[i]!);
+    for (let i = 1; i < this.#valueCount; i++) sum = exactSum(sum, this.#values[i]!);
     return sum;
   }
 
   #misplaced(): Error {
     return malformed(`a sample has a field ${this.#cursor.field} of wire type ${this.#cursor.wire}, which the version of OTLP profiles that the rest of the export follows has not: send all of it in one version`);
   }
-}
-
-function plus(a: number | bigint, b: number | bigint): number | bigint {
-  if (typeof a === "number" && typeof b === "number") {
-    const sum = a + b;
-    if (Number.isSafeInteger(sum)) return sum;
-  }
-  return BigInt(a) + BigInt(b);
 }
 
 function scaled(value: number | bigint, scale: number | bigint): number | bigint {

@@ -7,6 +7,7 @@
  * What must stay true: a member that comes takes only the targets of which its score is the highest, and of one that goes only its own targets move.
  */
 import { hash } from "node:crypto";
+import { mixWord } from "@pyromesh/base";
 
 /** For one list of members. A look-up takes some nanoseconds a member. */
 export class TargetOwners {
@@ -25,9 +26,9 @@ export class TargetOwners {
     let highest = -1;
     for (let at = 0; at < this.#seeds.length; at += 2) {
       // Two rounds, so that each bit of either word changes both.
-      const first = mix(low ^ this.#seeds[at]!);
-      const second = mix(high ^ this.#seeds[at + 1]! ^ first);
-      const third = mix(first ^ Math.imul(second, 0x9e3779b1));
+      const first = mixWord(low ^ this.#seeds[at]!);
+      const second = mixWord(high ^ this.#seeds[at + 1]! ^ first);
+      const third = mixWord(first ^ Math.imul(second, 0x9e3779b1));
       // 53 bits of the 64: what a double holds.
       const score = (second >>> 0) * 0x200000 + (third >>> 11);
       if (score <= highest) continue;
@@ -41,12 +42,4 @@ export class TargetOwners {
 function wordsOf(text: string): readonly [number, number] {
   const digits = hash("sha256", text, "hex");
   return [Number.parseInt(digits.slice(0, 8), 16), Number.parseInt(digits.slice(8, 16), 16)];
-}
-
-/** The last step of MurmurHash3: a one-to-one mapping of 32 bits in which each bit of the input changes half of the output. */
-function mix(word: number): number {
-  let mixed = word;
-  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
-  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-  return mixed ^ (mixed >>> 16);
 }
