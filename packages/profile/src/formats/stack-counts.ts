@@ -1,10 +1,7 @@
 /** How often stacks were counted, exact up to 64 bits, and the pprof of an application's profile that they make. */
 import type { ProfileLimits } from "../labels/limits.ts";
-<<<<<<< HEAD
 import { orUnbounded, tooManySamples } from "../labels/limits.ts";
-=======
 import { exactSum } from "../model/exact-sum.ts";
->>>>>>> docs
 import type { AppProfile } from "../text/folded.ts";
 import { pprofOfStacks } from "./stack-tree.ts";
 import type { StackFrame, StackNode, StackTree } from "./stack-tree.ts";
@@ -16,7 +13,6 @@ export class StackCounts {
   /** Stacks that do not come to 0. */
   #sampleCount = 0;
 
-<<<<<<< HEAD
   constructor({ sampleCountMax }: Pick<ProfileLimits, "sampleCountMax">) {
     this.#sampleCountMax = orUnbounded(sampleCountMax);
   }
@@ -29,12 +25,6 @@ export class StackCounts {
     this.#sampleCount += Number(!isZero(sum)) - Number(before !== undefined && !isZero(before));
     if (this.#sampleCount > this.#sampleCountMax) throw tooManySamples(this.#sampleCountMax);
     return sum;
-=======
-  add(node: StackNode, count: number | bigint): void {
-    if (count === 0) return;
-    const before = this.#counts.get(node) ?? 0;
-    this.#counts.set(node, exactSum(before, count));
->>>>>>> docs
   }
 
   *[Symbol.iterator](): IterableIterator<[StackNode, bigint]> {
@@ -42,22 +32,10 @@ export class StackCounts {
   }
 }
 
-<<<<<<< HEAD
 function isZero(count: number | bigint): boolean {
   return count === 0 || count === 0n;
 }
 
-/** In doubles while the sum is exact, since most counts are small. */
-function plus(a: number | bigint, b: number | bigint): number | bigint {
-  if (typeof a === "number" && typeof b === "number") {
-    const sum = a + b;
-    if (Number.isSafeInteger(sum)) return sum;
-  }
-  return BigInt(a) + BigInt(b);
-}
-
-=======
->>>>>>> docs
 /** Counts become values of the application's profile, as those of folded text do. Throws a refusal. */
 export function pprofOfCounts(tree: StackTree, counts: StackCounts, frameOf: (frame: number) => StackFrame, profile: AppProfile, limits: ProfileLimits): Uint8Array {
   const scale = BigInt(profile.scale);
