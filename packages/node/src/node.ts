@@ -102,6 +102,8 @@ export interface NodeModules {
   readonly memory?: MemoryPlan;
   /** Times LISTs, the age of the bucket's identity, and the pauses between tries of an upload. Absent: `clock`. */
   readonly bucketClock?: Clock;
+  /** Times how often old ad hoc profiles are looked for. Absent: `clock`. */
+  readonly expiryClock?: Clock;
   /** The data directory's. Absent: it has no disk that could be full. */
   readonly measureDisk?: () => Promise<DiskSpace | undefined>;
   /** Absent: the limits of the configuration, which do not change. */
@@ -424,7 +426,7 @@ export class Node {
   }
 
   #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes, notes }: Replayed, joined: JoinedCluster | undefined): Engines {
-    const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
+    const { clock, bucketClock = clock, expiryClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const httpAddress = printAddress(config.httpAddress);
     const cluster: Cluster =
@@ -509,7 +511,7 @@ export class Node {
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
     const ensureOurs = (signal: AbortSignal): Promise<void> => link.ensureOurs(signal);
     const adHoc = new KeptAdHocProfiles({ bucket, guarded: link.guarded, ensureOurs, clock, compute, limitsOf: (tenant) => limitsFor(this.#limits, tenant), random });
-    const adHocExpiry = new AdHocExpiry({ bucket, clock, cluster, logger, metrics, ageMsOf: (tenant) => limitsFor(this.#limits, tenant).adHocAgeMs, ensureOurs });
+    const adHocExpiry = new AdHocExpiry({ bucket, clock, lookClock: expiryClock, cluster, logger, metrics, ageMsOf: (tenant) => limitsFor(this.#limits, tenant).adHocAgeMs, ensureOurs });
     return { adHoc, adHocExpiry, cluster, versions, beginNotes, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer: writing.writer, reader };
   }
 

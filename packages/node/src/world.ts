@@ -21,6 +21,8 @@ export interface World {
   readonly clock: Clock;
   /** For LISTs, the age of the bucket's identity and the pauses between tries of an upload. Absent: `clock`. Tests of processes give a faster one. */
   readonly bucketClock?: Clock;
+  /** For how often old ad hoc profiles are looked for. Absent: `clock`. The simulator gives a faster one. */
+  readonly expiryClock?: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;

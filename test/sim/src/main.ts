@@ -8,6 +8,7 @@
  *   --jobs J        processes at once; 1 by default
  *   --fault NAME    only seeds that have this fault of the whole node: a part of its name (world/faults.ts). The others are skipped
  *   --programs      only seeds whose members scrape programs. The others are skipped
+ *   --adhoc         only seeds that keep ad hoc profiles. The others are skipped
  *   --verbose       prints every event
  *   --planted       puts each fault of planted/ into a copy of the product and looks for it
  *   --only NAME     with --planted: only faults whose file name contains NAME, or one of several with commas between them
@@ -26,6 +27,7 @@ import { runPlanted } from "./planted/run-planted.ts";
 import { printFailure, printSummary } from "./report.ts";
 import type { SeedReport } from "./run-seed.ts";
 import { runSeed } from "./run-seed.ts";
+import { drawAdHoc } from "./world/adhoc-settings.ts";
 import { Chance } from "./world/chance.ts";
 import { scheduledOf } from "./world/faults.ts";
 import { forbidEscapes } from "./world/no-escape.ts";
@@ -52,6 +54,7 @@ const { values } = parseArgs({
     record: { type: "boolean", default: false },
     fault: { type: "string" },
     programs: { type: "boolean", default: false },
+    adhoc: { type: "boolean", default: false },
     /** For the jobs of a parent process: the distance between two seeds of this job. Reports are printed as JSON. */
     step: { type: "string" },
   },
@@ -114,8 +117,9 @@ function isWanted(seed: number): boolean {
   const { fault } = values;
   const isCluster = nodeCount > 1;
   const isScraping = drawPrograms(new Chance(seed, "programs"), { isCluster }) !== undefined;
-  if (values.programs && !isScraping) return false;
-  return fault === undefined || scheduledOf(seed, { isCluster, isScraping, lengthMs }).some((name) => name.includes(fault));
+  const isAdHoc = drawAdHoc(new Chance(seed, "ad hoc profiles")) !== undefined;
+  if ((values.programs && !isScraping) || (values.adhoc && !isAdHoc)) return false;
+  return fault === undefined || scheduledOf(seed, { isAdHoc, isCluster, isScraping, lengthMs }).some((name) => name.includes(fault));
 }
 
 async function runJobs(take: (report: SeedReport) => boolean): Promise<void> {
@@ -124,6 +128,7 @@ async function runJobs(take: (report: SeedReport) => boolean): Promise<void> {
     const args = ["--enable-source-maps", main, "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(seedCount - at), "--minutes", values.minutes, "--nodes", values.nodes];
     if (values.fault !== undefined) args.push("--fault", values.fault);
     if (values.programs) args.push("--programs");
+    if (values.adhoc) args.push("--adhoc");
     return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   });
   await Promise.all(

@@ -1,8 +1,10 @@
 /** Runs one seed: a history with faults, the end of the faults, and the checks that must hold afterwards. */
 import { waitUntilFormed } from "./check/check-cluster.ts";
 import { watchBounds } from "./check/check-bounds.ts";
+import { checkAdHoc } from "./check/check-adhoc.ts";
 import { watchPrograms } from "./check/check-programs.ts";
 import { checkHealed } from "./check/check-healed.ts";
+import { runAdHocClients } from "./history/adhoc-client.ts";
 import { runOperator } from "./history/operator.ts";
 import { runPusher } from "./history/pusher.ts";
 import { runQuerier } from "./history/querier.ts";
@@ -67,10 +69,12 @@ async function history(world: World): Promise<void> {
   const clients = [
     ...Array.from({ length: settings.pusherCount }, (_, at) => runPusher(world, `pusher ${at}`)),
     ...Array.from({ length: settings.querierCount }, (_, at) => runQuerier(world, `querier ${at}`)),
+    runAdHocClients(world),
     runOperator(world),
     watchBounds(world),
     watchPrograms(world),
   ];
   await Promise.all(clients);
   await checkHealed(world);
+  await checkAdHoc(world);
 }

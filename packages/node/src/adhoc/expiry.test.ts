@@ -56,7 +56,7 @@ class ExpiryWorld {
       delete: (key: string, signal: AbortSignal) => (this.keptName !== undefined && key.endsWith(`-${this.keptName}`) ? Promise.reject(new Error(`${key} is locked`)) : memory.delete(key, signal)),
       dateMs: () => Promise.resolve(this.bucketAheadMs === undefined ? undefined : this.clock.nowMs() + this.bucketAheadMs),
     });
-    return new AdHocExpiry({ bucket, clock: this.clock, cluster: isAlone ? new FakeClusterWorld(["a"], { clock: this.clock }).of("a") : this.cluster.of("a"), logger: silentLogger, metrics: this.metrics, ageMsOf: (tenant) => this.ageMsOf(tenant), ensureOurs: () => this.ensureOurs() });
+    return new AdHocExpiry({ bucket, clock: this.clock, lookClock: this.clock, cluster: isAlone ? new FakeClusterWorld(["a"], { clock: this.clock }).of("a") : this.cluster.of("a"), logger: silentLogger, metrics: this.metrics, ageMsOf: (tenant) => this.ageMsOf(tenant), ensureOurs: () => this.ensureOurs() });
   }
 
   /** `uploadedAtMs`: by the clock of the node that took it; the bucket takes its own time. */

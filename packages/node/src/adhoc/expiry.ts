@@ -19,6 +19,8 @@ import type { ClockReadings } from "./clock-check.ts";
 export interface AdHocExpiryModules {
   readonly bucket: Bucket;
   readonly clock: Clock;
+  /** Times the pauses between two looks. */
+  readonly lookClock: Pick<Clock, "after">;
   readonly cluster: Pick<Cluster, "peers" | "view">;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -103,7 +105,7 @@ export class AdHocExpiry {
 
   #schedule(delayMs: number): void {
     if (this.#stopped.signal.aborted) return;
-    this.#timer = this.#modules.clock.after(delayMs, () => {
+    this.#timer = this.#modules.lookClock.after(delayMs, () => {
       this.#look = this.look().then(
         (hasMore) => this.#schedule(hasMore ? SOON_MS : INTERVAL_MS),
         (error: unknown) => {

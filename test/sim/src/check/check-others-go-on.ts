@@ -13,7 +13,7 @@ export async function checkOthersGoOn({ bucket, faults, machines, scheduler }: W
   let upSinceMs = scheduler.nowMs;
   while (scheduler.nowMs < endMs) {
     await scheduler.wait(Math.min(1_000, endMs - scheduler.nowMs));
-    const isHindered = machines.some(({ disk, isReady }) => !isReady || disk.isFull || disk.isSealedFolderShut);
+    const isHindered = machines.some(({ disk, isPaused, isReady }) => !isReady || isPaused || disk.isFull || disk.isSealedFolderShut);
     if (isHindered || bucket.availability !== "up" || bucket.hidden.size > 0 || bucket.mixedUp.size > 0) upSinceMs = scheduler.nowMs;
     const calmMs = Math.min(faults.calmMs, scheduler.nowMs - upSinceMs);
     if (calmMs < CALM_MS) continue;

@@ -1,7 +1,7 @@
 /** Faults of the members of a cluster, and of the network between them. Each ends by itself. */
 import type { ClusterFault } from "../world/faults.ts";
 import type { Machine } from "../world/machine.ts";
-import { SKEW_MS_MAX } from "../world/world.ts";
+import { SKEW_MS_MAX } from "../world/skew.ts";
 import type { World } from "../world/world.ts";
 import { runComposedFault } from "./composed-fault.ts";
 import { askToLeave } from "./leave-request.ts";

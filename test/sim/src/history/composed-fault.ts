@@ -21,8 +21,8 @@ const FLUSHED_WITHIN_MS = 10_000;
 const READY_WITHIN_MS = 20_000;
 const CLEARED_WITHIN_MS = 30_000;
 const LEFT_WITHIN_MS = 40_000;
-/** A store tells the others how far it has got once a second; links that were reset stand again by then. */
-const HEARD_WITHIN_MS = 5_000;
+/** A store tells the others how far it has got once a second, once there is a link: a dial that began while the way was cut ends after 5 s, and the next one begins up to 3 s later. */
+const HEARD_WITHIN_MS = 10_000;
 
 export interface Parties {
   /** The one that the fault happens to. */

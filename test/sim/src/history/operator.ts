@@ -5,6 +5,7 @@ import { runClusterFault } from "./cluster-operator.ts";
 import { checkBounds } from "../check/check-bounds.ts";
 import { checkOthersGoOn } from "../check/check-others-go-on.ts";
 import { at } from "../world/machine.ts";
+import { LEAP_MS_MAX, LEAP_MS_MIN } from "../world/skew.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { Chance } from "../world/chance.ts";
 import { ask, drawQuestion } from "./querier.ts";
@@ -92,6 +93,14 @@ async function runNow(world: World, { fault, atMs, lengthMs }: ScheduledFault): 
       await checkOthersGoOn(world, bucket.forbiddenPrefix, scheduler.nowMs + lengthMs);
       bucket.forbiddenPrefix = undefined;
       break;
+    case "wall clock leaps": {
+      if (world.isLeaping) break;
+      world.isLeaping = true;
+      const own = world.chance.stream(`${fault} ${atMs}`);
+      await machine.leap(Math.round(own.between(LEAP_MS_MIN, LEAP_MS_MAX)) * (own.isTrue(0.7) ? 1 : -1), lengthMs);
+      world.isLeaping = false;
+      break;
+    }
     case "node is killed":
       machine.crash("kill");
       break;

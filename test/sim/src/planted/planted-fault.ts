@@ -5,6 +5,7 @@
  *   Found by: <checkers that may find it>
  *   Nodes: 3                   where it takes a cluster
  *   Programs: yes              where only seeds whose members scrape programs can show it: a search skips the others
+ *   Ad hoc: yes                where only seeds that keep ad hoc profiles can show it: a search skips the others
  *   Fault: <part of a name>    where only seeds with this fault of the whole node can show it (world/faults.ts): a search skips the others
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -19,6 +20,8 @@ export interface PlantedFault {
   readonly nodeCount: number;
   /** A search skips seeds whose members scrape no programs. */
   readonly takesPrograms: boolean;
+  /** A search skips seeds that keep no ad hoc profiles. */
+  readonly takesAdHoc: boolean;
   /** A search skips seeds that have no such fault of the whole node. */
   readonly fault: string | undefined;
 }
@@ -32,6 +35,6 @@ export function readPlantedFaults(folder: string): readonly PlantedFault[] {
     const fields = new Map(head.map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
     const checkers = fields.get("Found by")?.split(", ") ?? [];
     if (checkers.length === 0) throw new Error(`${file}: no line "Found by: CHECKER" before the patch`);
-    return { name: file.replace(/\.patch$/, ""), file: path.join(folder, file), story, checkers, nodeCount: Number(fields.get("Nodes") ?? 1), takesPrograms: fields.get("Programs") === "yes", fault: fields.get("Fault") };
+    return { name: file.replace(/\.patch$/, ""), file: path.join(folder, file), story, checkers, nodeCount: Number(fields.get("Nodes") ?? 1), takesPrograms: fields.get("Programs") === "yes", takesAdHoc: fields.get("Ad hoc") === "yes", fault: fields.get("Fault") };
   });
 }

@@ -104,7 +104,7 @@ interface Searched {
 
 async function search(
   simulator: string,
-  { checkers, name, nodeCount, takesPrograms }: PlantedFault,
+  { checkers, name, nodeCount, takesAdHoc, takesPrograms }: PlantedFault,
   { fault, firstSeed, jobCount, seedCount }: { readonly firstSeed: number; readonly seedCount: number; readonly jobCount: number; readonly fault: string | undefined },
 ): Promise<Searched> {
   const others = new Map<string, number>();
@@ -114,6 +114,7 @@ async function search(
     const args = [simulator, "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(seedCount - at), "--nodes", String(nodeCount)];
     if (fault !== undefined) args.push("--fault", fault);
     if (takesPrograms) args.push("--programs");
+    if (takesAdHoc) args.push("--adhoc");
     return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
   });
   await Promise.all(

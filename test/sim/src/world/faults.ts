@@ -44,6 +44,11 @@ const PROGRAM_CALL_FAULTS = {
   "program's answer is cut short": 0.15,
 } as const;
 
+/** As `CALL_FAULTS`, of seeds that keep ad hoc profiles. */
+const ADHOC_CALL_FAULTS = {
+  "bucket delete fails": 0.3,
+} as const;
+
 /** Faults of the whole node, which last for a while or happen at one moment: how often a minute has them at most. */
 const TIMED_FAULTS = {
   "disk is full": 2,
@@ -105,11 +110,16 @@ const PROGRAM_FAULTS = {
   "the machine of a member that scrapes is suspended": 1,
 } as const;
 
-export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS | keyof typeof PROGRAM_CALL_FAULTS;
+/** As `TIMED_FAULTS`, where ad hoc profiles are kept, which are deleted for their age. More than design 9 believes a clock to be wrong. */
+const ADHOC_FAULTS = {
+  "wall clock leaps": 2,
+} as const;
+
+export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS | keyof typeof PROGRAM_CALL_FAULTS | keyof typeof ADHOC_CALL_FAULTS;
 export type ComposedFault = keyof typeof COMPOSED_FAULTS;
 export type ProgramFault = keyof typeof PROGRAM_FAULTS;
 export type ClusterFault = keyof typeof CLUSTER_FAULTS | ProgramFault | ComposedFault;
-export type TimedFault = keyof typeof TIMED_FAULTS | ClusterFault;
+export type TimedFault = keyof typeof TIMED_FAULTS | keyof typeof ADHOC_FAULTS | ClusterFault;
 export type Fault = CallFault | TimedFault;
 
 /** The share of seeds without any fault: what fails there needs none. */
@@ -119,8 +129,11 @@ const QUIET_CLUSTER_SHARE = 0.08;
 /** The share of the other seeds that have a given kind. */
 const KIND_SHARE = 0.3;
 
+/** More: without it no clock is wrong that must not be believed. */
+const ADHOC_KIND_SHARE = 0.6;
+
 /** Faults that last up to 30 s instead of 10 s: the checks during them need longer (CALM_MS of check-others-go-on.ts), or members that take one for dead and flush what it took. */
-const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file", "a store is lost and the other copies do not answer", "all others restart while a member is cut off", "a node starts again while its machine is cut off", "a member that scrapes is cut off", "a member that scrapes is paused", "the machine of a member that scrapes is suspended"]);
+const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file", "a store is lost and the other copies do not answer", "all others restart while a member is cut off", "a node starts again while its machine is cut off", "a member that scrapes is cut off", "a member that scrapes is paused", "the machine of a member that scrapes is suspended", "wall clock leaps"]);
 
 export interface ScheduledFault {
   readonly fault: TimedFault;
@@ -139,6 +152,8 @@ interface Drawn {
   readonly isCluster: boolean;
   /** The members scrape programs (programs.ts). */
   readonly isScraping: boolean;
+  /** Ad hoc profiles are kept (adhoc-settings.ts). */
+  readonly isAdHoc: boolean;
   readonly lengthMs: number;
 }
 
@@ -146,10 +161,11 @@ function drawsQuiet(chance: Chance, { isCluster }: Drawn): boolean {
   return chance.isTrue(isCluster ? QUIET_CLUSTER_SHARE : QUIET_SHARE);
 }
 
-function drawTimed(chance: Chance, { isCluster, isScraping, lengthMs }: Drawn): readonly ScheduledFault[] {
+function drawTimed(chance: Chance, { isAdHoc, isCluster, isScraping, lengthMs }: Drawn): readonly ScheduledFault[] {
   const kinds: (readonly [fault: TimedFault, countMax: number, share: number])[] = [];
   for (const [fault, countMax] of Object.entries(isCluster ? { ...TIMED_FAULTS, ...CLUSTER_FAULTS } : TIMED_FAULTS) as [TimedFault, number][]) kinds.push([fault, countMax, KIND_SHARE]);
   if (isScraping) for (const [fault, countMax] of Object.entries(PROGRAM_FAULTS) as [ProgramFault, number][]) kinds.push([fault, countMax, KIND_SHARE]);
+  if (isAdHoc) for (const [fault, countMax] of Object.entries(ADHOC_FAULTS) as [keyof typeof ADHOC_FAULTS, number][]) kinds.push([fault, countMax, ADHOC_KIND_SHARE]);
   if (isCluster) for (const [fault, share] of Object.entries(COMPOSED_FAULTS) as [ComposedFault, number][]) kinds.push([fault, 1, share]);
   const scheduled: ScheduledFault[] = [];
   for (const [fault, countMax, share] of kinds) {
@@ -178,9 +194,9 @@ export class Faults {
     this.#nowMs = nowMs;
     this.#chance = chance;
     this.#journal = journal;
-    const { isCluster, isScraping } = drawn;
+    const { isAdHoc, isCluster, isScraping } = drawn;
     const isQuiet = (this.isQuiet = drawsQuiet(chance, drawn));
-    for (const [fault, rateMax] of Object.entries({ ...CALL_FAULTS, ...(isCluster ? PEER_CALL_FAULTS : {}), ...(isScraping ? PROGRAM_CALL_FAULTS : {}) }) as [CallFault, number][]) {
+    for (const [fault, rateMax] of Object.entries({ ...CALL_FAULTS, ...(isCluster ? PEER_CALL_FAULTS : {}), ...(isScraping ? PROGRAM_CALL_FAULTS : {}), ...(isAdHoc ? ADHOC_CALL_FAULTS : {}) }) as [CallFault, number][]) {
       // Each kind draws from a stream of its own, even whether the seed has it: so a new kind does not change the others.
       const own = chance.stream(fault);
       if (own.isTrue(KIND_SHARE) && !isQuiet) this.#rates.set(fault, { rate: rateMax * own.float() ** 2, chance: own });

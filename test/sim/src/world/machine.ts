@@ -11,7 +11,6 @@ import type { BuildFormats, ComposedNode, Config, World as NodeWorld } from "pyr
 import { Violation } from "../check/violation.ts";
 import type { Settings } from "../history/settings.ts";
 import type { Chance } from "./chance.ts";
-import { scrapeYaml } from "./programs.ts";
 import { Life } from "./scheduler.ts";
 import { simClock } from "./sim-clock.ts";
 import type { MachineTime } from "./sim-clock.ts";
@@ -53,6 +52,7 @@ export class Machine {
   /** Runs that have ended, by a crash or a stop. */
   deathCount = 0;
   #metrics: Metrics = new Metrics();
+  #leapMs = 0;
   /** True from the end of a start until the run ends. */
   isReady = false;
   /** Once it has left the cluster it is thrown away, and does not join anew. */
@@ -95,6 +95,7 @@ export class Machine {
   start(): void {
     const life = new Life(this.#named(`run ${++this.#runCount}`));
     this.#life = life;
+    if (this.#leapMs !== 0) this.#misled(life);
     if (this.#member !== undefined && this.#disk.store.lacksNotes) this.#world.bucket.showWhatWasPut();
     this.#note(life, "starts");
     this.#run(life).then(
@@ -113,14 +114,14 @@ export class Machine {
   }
 
   async #run(life: Life): Promise<void> {
-    const { programs, settings } = this.#world;
-    const node = await composeNode(configOf(settings, this.#member, programs && scrapeYaml(programs.settings)), this.#worldOf(life));
+    const { configText, settings } = this.#world;
+    const node = await composeNode(configOf(settings, this.#member, configText), this.#worldOf(life));
     this.#node = node;
     await node.start();
   }
 
   #worldOf(life: Life): NodeWorld {
-    const { bucket, chance, faults, journal, peers, programs, scheduler, settings } = this.#world;
+    const { adHoc, bucket, chance, configText = "", faults, journal, peers, programs, scheduler, settings } = this.#world;
     const clock = simClock(scheduler, life, this.time);
     const random = chance.stream(life.name).asRandom();
     const metrics = (this.#metrics = new Metrics());
@@ -128,6 +129,7 @@ export class Machine {
     return {
       clock,
       bucketClock: fasterClock(clock, settings.bucketSpeed),
+      ...(adHoc && { expiryClock: fasterClock(clock, adHoc.settings.lookSpeed) }),
       random,
       logger: this.#logger(life),
       metrics,
@@ -148,7 +150,7 @@ export class Machine {
         else this.#world.watch(this.restart());
       },
       // It is read again and again, and stays as it is.
-      ...(programs && { configFile: { readFile: async () => scrapeYaml(programs.settings), load: (text) => configOf(settings, this.#member, text) } }),
+      ...(programs && { configFile: { readFile: async () => configText, load: (text) => configOf(settings, this.#member, text) } }),
       // An earlier build scrapes nothing, and grants others no target.
       ...(this.isEarlier ? { formats: EARLIER_FORMATS } : programs && { programs: programs.openFor(life, this.host) }),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
@@ -205,6 +207,29 @@ export class Machine {
     this.crash("power");
     this.#isRemoved = true;
     this.#world.journal.note("machine", `${this.name} is thrown away`);
+  }
+
+  /** Its wall clock is wrong by so much for a while, also over a restart. */
+  async leap(leapMs: number, lengthMs: number): Promise<void> {
+    const { journal, scheduler } = this.#world;
+    journal.note("machine", `${this.name} has a wall clock that is ahead by ${leapMs} ms`);
+    this.#leapMs = leapMs;
+    this.time.epochMs += leapMs;
+    if (this.#life !== undefined && !this.isReady) this.#misled(this.#life);
+    await scheduler.wait(lengthMs);
+    this.time.epochMs -= leapMs;
+    this.#leapMs = 0;
+    journal.note("machine", `${this.name} has its wall clock set right`);
+  }
+
+  /** This run began with a wrong clock. */
+  #misled(life: Life): void {
+    const { adHoc } = this.#world;
+    if (this.#member === undefined && adHoc?.settings.hasDate === false) adHoc.misled.add(life);
+  }
+
+  get isPaused(): boolean {
+    return this.#life?.pause !== undefined;
   }
 
   /** Resolves when the node is ready, or after so long. */
@@ -302,8 +327,8 @@ const DEATHS_MAX = 6;
 /** Small, since the node derives bounds from it, which a minute should be able to reach. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 
-/** `yaml`: what the configuration file holds. Undefined: there is none. */
-function configOf(settings: Settings, member: MemberInit | undefined, yaml: string | undefined): Config {
+/** `text`: what the configuration file holds. Undefined: there is none. */
+function configOf(settings: Settings, member: MemberInit | undefined, text: string | undefined): Config {
   const flags = {
     multitenancy: "true",
     flush_interval: `${settings.flushIntervalMs}ms`,
@@ -311,12 +336,12 @@ function configOf(settings: Settings, member: MemberInit | undefined, yaml: stri
     head_disk_budget: `${settings.diskBudgetBytes}B`,
     retention: "0",
     workers: String(settings.workerCount),
-    ...(yaml !== undefined && { config: "pyromesh.yaml" }),
+    ...(text !== undefined && { config: "pyromesh.yaml" }),
     ...(member && { cluster_name: "sim", cluster_addr: `${member.host}:${CLUSTER_PORT}`, node_name: member.name }),
   };
   const given = new Map(Object.entries(flags).map(([key, value]) => [key, [value]]));
   if (member !== undefined) given.set("join", [...member.join]);
-  return loadConfig({ flags: given, env: {}, readFile: () => yaml ?? "" });
+  return loadConfig({ flags: given, env: {}, readFile: () => text ?? "" });
 }
 
 function codeOf(error: unknown): unknown {

@@ -46,12 +46,12 @@ export function drawPrograms(chance: Chance, { isCluster }: { readonly isCluster
   };
 }
 
-/** The configuration file of a member: YAML, of which JSON is a part. */
-export function scrapeYaml({ addresses, hasCpu, intervalMs, timeoutMs }: ProgramSettings): string {
+/** `scrape_configs` of the configuration file. */
+export function scrapeConfigs({ addresses, hasCpu, intervalMs, timeoutMs }: ProgramSettings): readonly object[] {
   const off = { enabled: false };
   const profiling = { pprof_config: { block: off, goroutine: off, mutex: off, process_cpu: { enabled: hasCpu } } };
   const job = { job_name: "programs", tenant: PROGRAM_TENANT, scrape_interval: `${intervalMs}ms`, scrape_timeout: `${timeoutMs}ms`, profiling_config: profiling, static_configs: [{ targets: addresses }] };
-  return JSON.stringify({ scrape_configs: [job] });
+  return [job];
 }
 
 export type ProgramProfile = "memory" | "process_cpu";

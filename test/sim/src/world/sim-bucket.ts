@@ -21,6 +21,15 @@ export interface SimBucketModules {
   /** How many times as often the node tries uploads as in a real world. */
   readonly speed: number;
   readonly fail: (error: Error) => void;
+  /** It says what time it is, as S3 does; a folder does not. */
+  readonly hasDate: boolean;
+}
+
+/** Is told what became of objects, in the moment in which it did. */
+export interface BucketListener {
+  put(key: string, bytes: Uint8Array): void;
+  /** `run`: who asked for it. */
+  deleted(key: string, run: BucketUser): void;
 }
 
 /** One run of a node. */
@@ -32,7 +41,7 @@ export interface BucketUser {
 const IDENTITY_KEY = "pyromesh-bucket.json";
 
 /** How far back a stale LIST looks, at most. */
-const STALE_MS_MAX = 20_000;
+export const STALE_MS_MAX = 20_000;
 
 export class SimBucket {
   readonly #objects: MemoryBucket;
@@ -53,6 +62,7 @@ export class SimBucket {
   readonly everMixedUp: Set<string> = new Set();
   /** Puts under this prefix are refused with BUCKET_FORBIDDEN. */
   forbiddenPrefix: string | undefined;
+  listener: BucketListener | undefined;
   /** What was put before is in every LIST that begins later. */
   #shownBeforeMs = -Infinity;
   /** By key: how many puts in a row failed, and when the first of them did. */
@@ -99,7 +109,12 @@ export class SimBucket {
       head: (key, signal) => call(`head ${key}`, signal, GET, () => objects.head(this.#foundAs(key), signal)),
       put: (key, bytes, options, signal) => this.#put(run, key, bytes, options, signal),
       list: (prefix, options, signal) => this.#list(run, prefix, options, signal),
-      delete: (key, signal) => call(`delete ${key}`, signal, {}, () => objects.delete(key, signal)),
+      delete: (key, signal) =>
+        call(`delete ${key}`, signal, DELETE, async () => {
+          await objects.delete(key, signal);
+          this.listener?.deleted(key, run);
+        }),
+      ...(this.#modules.hasDate && { dateMs: (signal: AbortSignal) => call("date", signal, {}, async () => Math.floor(this.#modules.clock.nowMs() / 1000) * 1000) }),
       close: () => Promise.resolve(),
     };
   }
@@ -117,6 +132,7 @@ export class SimBucket {
       // A caller that gives up does not stop a put that was sent.
       const outcome = await this.#objects.put(key, copy, options, NEVER);
       if (!this.#putMs.has(key)) this.#putMs.set(key, this.#modules.scheduler.nowMs);
+      this.listener?.put(key, copy);
       return outcome;
     });
     put.then(
@@ -169,7 +185,10 @@ export class SimBucket {
       });
     };
     yield* pagedList(fetchPage, { ...options, bucket: "sim:", prefix });
-    if (options.limit === undefined && missing.size > 0) this.#modules.fail(new Violation("lists-are-whole", `a LIST of ${prefix} ended without an error and without ${[...missing][0]} and ${missing.size - 1} other keys`));
+    if (options.limit !== undefined || missing.size === 0) return;
+    const left = new Set<string>();
+    for await (const page of this.#objects.list(prefix, {}, signal)) for (const { key } of page) if (missing.has(key)) left.add(key); // the others were deleted meanwhile
+    if (left.size > 0) this.#modules.fail(new Violation("lists-are-whole", `a LIST of ${prefix} ended without an error and without ${[...left][0]} and ${left.size - 1} other keys`));
   }
 
   /** The effect happens in the middle of the call, even if the caller gives up or dies meanwhile; the reply may be lost. */
@@ -223,6 +242,7 @@ interface CallFaults {
 
 const GET: CallFaults = { fails: "bucket get fails", isSlow: "bucket get is slow" };
 const PUT: CallFaults = { fails: "bucket put fails", isKeptAndFails: "bucket put is kept and fails", isSlow: "bucket put is slow" };
+const DELETE: CallFaults = { fails: "bucket delete fails" };
 const LIST: CallFaults = { fails: "bucket list fails", isSlow: "bucket list is slow" };
 
 const NEVER: AbortSignal = new AbortController().signal;

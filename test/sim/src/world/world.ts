@@ -1,4 +1,5 @@
 /** One simulated world: virtual time, random numbers, faults, a bucket, the machines with their nodes, and the ledger of what clients know. */
+import { AdHocLedger } from "../check/adhoc-ledger.ts";
 import { Ledger } from "../check/ledger.ts";
 import type { Fate } from "../check/ledger.ts";
 import type { CheckContext } from "../check/check-answer.ts";
@@ -7,13 +8,15 @@ import { drawSettings } from "../history/settings.ts";
 import type { Push } from "../history/pusher.ts";
 import type { Question } from "../history/querier.ts";
 import type { Settings } from "../history/settings.ts";
+import { adHocLimits, drawAdHoc } from "./adhoc-settings.ts";
 import { Chance } from "./chance.ts";
 import { FaultTurns } from "./fault-turns.ts";
 import { Faults } from "./faults.ts";
 import { Journal } from "./journal.ts";
 import { CLUSTER_PORT, Machine } from "./machine.ts";
 import { Scheduler, WORLD } from "./scheduler.ts";
-import { drawPrograms, Programs } from "./programs.ts";
+import { drawPrograms, Programs, scrapeConfigs } from "./programs.ts";
+import { LEAP_MS_MAX, SKEW_MS_MAX } from "./skew.ts";
 import { SimBucket } from "./sim-bucket.ts";
 import { simClock } from "./sim-clock.ts";
 import { SimPeerNetwork } from "./sim-peer-network.ts";
@@ -26,9 +29,6 @@ export interface WorldOptions {
   readonly nodeCount: number;
   readonly print?: ((line: string) => void) | undefined;
 }
-
-/** How far the wall clock of a member of a cluster may be off, jumps included. */
-export const SKEW_MS_MAX = 20_000;
 
 const LAST_PUSHES_MAX = 30;
 /** The share of clusters whose members begin as an earlier build, to be upgraded one by one. A node that joins is of the newer one. */
@@ -46,6 +46,12 @@ export class World {
   readonly peers: SimPeerNetwork;
   /** Undefined: the members scrape nothing. */
   readonly programs: Programs | undefined;
+  /** Undefined: nobody keeps ad hoc profiles. */
+  readonly adHoc: AdHocLedger | undefined;
+  /** The configuration file of each node: YAML, of which JSON is a part. Undefined: there is none. */
+  readonly configText: string | undefined;
+  /** Some machine's wall clock is wrong by minutes: one at a time, since two that agree are believed. */
+  isLeaping = false;
   readonly machines: Machine[];
   /** Members that an operator told to leave, and that have not left yet. */
   readonly leaving: Set<Machine> = new Set();
@@ -87,14 +93,19 @@ export class World {
     this.settings = drawSettings(chance.stream("settings"), lengthMs);
     const isCluster = nodeCount > 1;
     const programs = drawPrograms(chance.stream("programs"), { isCluster });
-    this.faults = new Faults(chance.stream("faults"), { lengthMs, isCluster, isScraping: programs !== undefined }, { journal, nowMs: () => scheduler.nowMs });
+    const adHoc = drawAdHoc(chance.stream("ad hoc profiles"));
+    this.faults = new Faults(chance.stream("faults"), { lengthMs, isCluster, isScraping: programs !== undefined, isAdHoc: adHoc !== undefined }, { journal, nowMs: () => scheduler.nowMs });
     const { faults } = this;
     this.faultTurns = new FaultTurns(scheduler);
     const clock = simClock(scheduler, WORLD, { epochMs: this.settings.epochMs, suspendedMs: 0 });
-    this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock, speed: this.settings.bucketSpeed, fail: (error) => this.fail(error) });
+    this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock, speed: this.settings.bucketSpeed, fail: (error) => this.fail(error), hasDate: adHoc?.hasDate ?? false });
     this.peers = new SimPeerNetwork(chance.stream("peers"), { scheduler, faults, journal });
     this.programs = programs && new Programs(programs, chance.stream("answers of programs"), { scheduler, faults, journal });
-    this.ledger = new Ledger(nodeCount > 1 ? { skewMsMax: SKEW_MS_MAX, isSeenKept: false } : { skewMsMax: 0, isSeenKept: true });
+    this.adHoc = adHoc && new AdHocLedger(adHoc, this.settings.epochMs, { nowMs: () => scheduler.nowMs, fail: (error) => this.fail(error) });
+    this.bucket.listener = this.adHoc;
+    this.configText = programs || adHoc ? JSON.stringify({ ...(programs && { scrape_configs: scrapeConfigs(programs) }), ...(adHoc && { limits: adHocLimits(adHoc) }) }) : undefined;
+    const leapMsMax = faults.scheduled.some(({ fault }) => fault === "wall clock leaps") ? LEAP_MS_MAX : 0;
+    this.ledger = new Ledger(nodeCount > 1 ? { skewMsMax: SKEW_MS_MAX + leapMsMax, isSeenKept: false } : { skewMsMax: leapMsMax, isSeenKept: true });
     this.#route = chance.stream("route");
     this.#machineCount = nodeCount;
     this.machines = nodeCount > 1 ? this.#members(nodeCount) : [new Machine(this)];
