@@ -43,7 +43,7 @@ export interface ApiRoutesModules {
 export const QUERY_BODY_BYTES_MAX_DEFAULT: number = 2 ** 20;
 
 export function apiRoutes(options: ApiRoutesOptions, modules: ApiRoutesModules): readonly Route[] {
-  return [...dataRoutes(options, modules), ...adminRoutes(modules.admin, modules.profiler), ...(modules.pages === undefined ? [] : pageRoutes(modules.pages))];
+  return [...dataRoutes(options, modules), ...adminRoutes(modules.admin, modules), ...(modules.pages === undefined ? [] : pageRoutes(modules.pages))];
 }
 
 /** The routes for pushes, queries and health checks only: for the main listener of a node whose admin routes are on `--admin-addr`. */

@@ -219,7 +219,7 @@ export class ComposedNode {
     const admin = await network.listen(
       { ...common, ...adminAddress, operators: "anyone", limits: this.#serverLimits(Math.min(ADMIN_CONNECTION_COUNT_MAX, this.#connectionCountMax)) },
       // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
-      { ...modules, metrics: new Metrics(), routes: adminRoutes(this.admin, profiler) },
+      { ...modules, metrics: new Metrics(), routes: adminRoutes(this.admin, { clock: modules.clock, profiler }) },
     );
     return [data, admin];
   }

@@ -1,4 +1,5 @@
 import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
 import { expect } from "chai";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi } from "../testing/open-api.ts";
@@ -25,6 +26,22 @@ describe("admin", () => {
     const waiting = await api.get("/ready");
     expect([waiting.status, await waiting.text()]).to.deep.equal([503, "not ready: replaying 3 of 9 batches\n"]);
     expect((await api.get("/-/healthy")).status).to.equal(200);
+  });
+
+  it("many who ask for the metrics at once share one text, which is no older than their questions", async () => {
+    api = await openApi();
+    const socket = connect(api.server.port, "127.0.0.1");
+    const replies = new Promise<string>((resolve) => {
+      let received = "";
+      socket.on("data", (chunk) => (received += chunk.toString()));
+      socket.on("close", () => resolve(received));
+    });
+    const get = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n";
+    socket.write(`${`${get}\r\n`.repeat(29)}${get}connection: close\r\n\r\n`);
+    expect((await replies).match(/HTTP\/1.1 200 /g)).to.have.length(30);
+    expect(api.admin.metricsTextCount).to.equal(1);
+    await (await api.get("/metrics")).text();
+    expect(api.admin.metricsTextCount).to.equal(2);
   });
 
   it("settings, build, limits and metrics are readable", async () => {

@@ -1,5 +1,6 @@
 /** Routes about the node itself: probes, metrics, settings, and the operator's commands. */
 import { invalidArgument } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
 import { clusterRoutes } from "./cluster-routes.ts";
 import { debugPprofRoutes } from "./debug-pprof.ts";
 import type { ApiReply, Handler } from "../ports/http.ts";
@@ -9,12 +10,13 @@ import type { Route } from "../ports/route.ts";
 import { scrapeRoutes } from "./scrape-routes.ts";
 
 /** Without `profiler` there is no `/debug/pprof/`. */
-export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonly Route[] {
+export function adminRoutes(admin: NodeAdmin, { clock, profiler }: { readonly clock: Clock; readonly profiler?: DebugProfiler | undefined }): readonly Route[] {
+  const metricsText = onceATurn(() => admin.metricsText(), clock);
   const config = (mode: ConfigMode): Handler => () => Promise.resolve(text(200, admin.configYaml(mode)));
   return [
     route("GET", "/ready", (request) => Promise.resolve(readyReply(admin, request.query.get("for"))), { isProbe: true }),
     route("GET", "/-/healthy", () => Promise.resolve(text(200, "ok\n")), { isProbe: true }),
-    route("GET", "/metrics", async () => ({ status: 200, headers: { "content-type": METRICS_TYPE }, body: await admin.metricsText() }), { isProbe: true }),
+    route("GET", "/metrics", async () => ({ status: 200, headers: { "content-type": METRICS_TYPE }, body: await metricsText() }), { isProbe: true }),
     route("GET", "/config", config("full")),
     route("GET", "/api/v1/status/config", config("full")),
     route("GET", "/api/v1/status/config/diff", config("diff")),
@@ -39,6 +41,19 @@ export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonl
 }
 
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/**
+ * Makes one text for all who ask in one turn of the event loop, after they have asked. It takes milliseconds, and probes have no limit: a few hundred clients
+ * that ask each second would leave nothing for others.
+ */
+function onceATurn(make: () => Promise<string>, clock: Clock): () => Promise<string> {
+  let next: Promise<string> | undefined;
+  return () =>
+    (next ??= clock.nextTurn().then(() => {
+      next = undefined;
+      return make();
+    }));
+}
 
 /** `?for=queries` is for clients that only query: the node is ready for queries where it refuses writes. */
 function readyReply(admin: NodeAdmin, what: string | null): ApiReply {

@@ -37,6 +37,7 @@ class FakeAdmin implements NodeAdmin {
   waitsFor: string | undefined = undefined;
   entries: readonly QuarantineEntry[] = [];
   flushCount = 0;
+  metricsTextCount = 0;
   readonly cluster: FakeClusterAdmin = new FakeClusterAdmin();
   readonly #metrics: Metrics;
 
@@ -60,6 +61,7 @@ class FakeAdmin implements NodeAdmin {
     return Promise.resolve(count);
   }
   metricsText(): Promise<string> {
+    this.metricsTextCount++;
     return this.#metrics.text();
   }
   configYaml(mode: ConfigMode): string {
