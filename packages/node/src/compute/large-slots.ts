@@ -28,11 +28,6 @@ export class LargeSlots {
     this.#free = Array.from({ length: slotCount }, (_, slot) => slot * LARGE_SLOT_BYTES);
   }
 
-  /** True for bytes that a slot is meant for. */
-  fits({ length }: Uint8Array): boolean {
-    return length >= LARGE_BYTES_MIN && length <= OUTPUT_BYTES_MAX;
-  }
-
   /** Copies `bytes` into a slot. */
   async lend(bytes: Uint8Array): Promise<Uint8Array> {
     const at = this.#free.pop() ?? (await new Promise<number>((resolve) => this.#line.push(resolve)));
@@ -49,4 +44,9 @@ export class LargeSlots {
     if (next === undefined) this.#free.push(at);
     else next(at);
   }
+}
+
+/** True for bytes that a slot is meant for. */
+export function isLargeProfile({ length }: Uint8Array): boolean {
+  return length >= LARGE_BYTES_MIN && length <= OUTPUT_BYTES_MAX;
 }

@@ -26,7 +26,7 @@ import { workerOf } from "./worker-of.ts";
 import { RECORD_ENTRIES, fromPlainError, isPush, isQuery, isRowOf, packPush, unpackRecord } from "./worker-protocol.ts";
 import type { PackedRecords, PartOfBody, UnpackedRecord } from "./worker-protocol.ts";
 import { BufferPool } from "./buffer-pool.ts";
-import { LargeSlots } from "./large-slots.ts";
+import { isLargeProfile, LargeSlots } from "./large-slots.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { nodeThreads } from "./node-threads.ts";
@@ -110,7 +110,8 @@ export class WorkerCompute implements Compute {
   readonly #supervisors: WorkerSupervisor[];
   readonly #workers: ComputeWorker[];
   readonly #memory: BufferPool;
-  readonly #large: LargeSlots;
+  /** One slot for each worker, so that large profiles for one worker keep none from another. */
+  readonly #large: ReadonlyMap<ComputeWorker, LargeSlots>;
   /** Bounds what lies in no slot of the buffer pool. */
   readonly #aside: MemoryBudget;
   readonly #deadly = new DeadlyCalls();
@@ -123,7 +124,6 @@ export class WorkerCompute implements Compute {
   constructor({ workerCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, slotCount, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#modules = modules;
     this.#memory = new BufferPool(slotCount);
-    this.#large = new LargeSlots(workerCount);
     this.#aside = new MemoryBudget({ bytesMax: pushBytesMax, waitTimeoutMs: ASIDE_WAIT_TIMEOUT_MS }, modules);
     const { clock, logger, metrics, onHopeless, threads = nodeThreads } = modules;
     this.#threads = threads;
@@ -136,6 +136,7 @@ export class WorkerCompute implements Compute {
       return new WorkerSupervisor({ worker, workerCount, openBytesMax: openDatasetBytesMax, shared, heapMb, outsideBytesMax, recordBytesMax }, { threads, clock, logger, restarts, onHopeless, onDeath });
     });
     this.#workers = this.#supervisors.map(({ worker }) => worker);
+    this.#large = new Map(this.#workers.map((worker) => [worker, new LargeSlots(1)]));
     metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
       this.#workers.map((worker, number) => ({ labels: { worker: String(number) }, value: worker.busyMs / 1000 })),
     );
@@ -150,13 +151,16 @@ export class WorkerCompute implements Compute {
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     const copyBytes = at === undefined ? task.pprof.length : 0;
     if (copyBytes > 0) await this.#takeAside(copyBytes);
-    let large: Uint8Array | undefined;
+    let large: { readonly slots: LargeSlots; readonly copy: Uint8Array } | undefined;
     try {
-      if (at === undefined && this.#large.fits(task.pprof)) large = await this.#large.lend(task.pprof);
       const worker = this.#workerFor(task);
+      if (at === undefined && isLargeProfile(task.pprof)) {
+        const slots = this.#large.get(worker)!; // each worker has its own
+        large = { slots, copy: await slots.lend(task.pprof) };
+      }
       const settings = worker.settingsNumber(task.settings);
       const kind = isSuspect ? "alone" : inflatedBytes(task) >= APART_BYTES_MIN ? "apart" : undefined;
-      const outcome = await worker.call<PackedRecords | PartOfBody>(packPush(task, at ?? large ?? sharedCopy(task.pprof), settings), undefined, kind);
+      const outcome = await worker.call<PackedRecords | PartOfBody>(packPush(task, at ?? large?.copy ?? sharedCopy(task.pprof), settings), undefined, kind);
       const packed = "refused" in outcome ? outcome.records : outcome;
       if ("refused" in outcome) task.onRefused?.(outcome.refused.map(fromPlainError));
       const records: PooledRecord[] = [];
@@ -174,7 +178,7 @@ export class WorkerCompute implements Compute {
       throw error;
     } finally {
       this.#aside.give(copyBytes);
-      if (large !== undefined) this.#large.takeBack(large);
+      large?.slots.takeBack(large.copy);
       // Safe where the worker died, too: its calls are refused only after its thread is gone, and nothing writes to the slot then.
       if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
     }
