@@ -24,10 +24,11 @@ import { DeadlyCalls } from "./deadly-calls.ts";
 import type { ComputeWorker, WorkerDeath } from "./compute-worker.ts";
 import { workerOf } from "./worker-of.ts";
 import { RECORD_ENTRIES, fromPlainError, isPush, isQuery, isRowOf, packPush, unpackRecord } from "./worker-protocol.ts";
-import type { PackedRecords, PartOfBody, UnpackedRecord } from "./worker-protocol.ts";
+import type { HalfPush, PackedRecords, PartOfBody, UnpackedRecord } from "./worker-protocol.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
+import { Turns } from "./turns.ts";
 import { nodeThreads } from "./node-threads.ts";
 import type { WorkerThreads } from "./worker-threads.ts";
 import type { WorkerMemory } from "../process/memory-plan.ts";
@@ -116,6 +117,11 @@ export class WorkerCompute implements Compute {
   readonly #deadlyPushes = new DeadlyCalls();
   /** The scan that made each partial: part of the shape of its merge. */
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
+  /**
+   * Bodies in other formats than pprof are encoded in steps, and take turns: of each worker one large body and one small one are under way, which
+   * bounds the memory of what is half read. So a small one never waits for a large one.
+   */
+  readonly #turns: ReadonlyMap<ComputeWorker, { readonly large: Turns; readonly small: Turns }>;
   #building: Promise<unknown> = Promise.resolve();
 
   constructor({ workerCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, slotCount, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
@@ -133,6 +139,7 @@ export class WorkerCompute implements Compute {
       return new WorkerSupervisor({ worker, workerCount, openBytesMax: openDatasetBytesMax, shared, heapMb, outsideBytesMax, recordBytesMax }, { threads, clock, logger, restarts, onHopeless, onDeath });
     });
     this.#workers = this.#supervisors.map(({ worker }) => worker);
+    this.#turns = new Map(this.#workers.map((worker) => [worker, { large: new Turns(), small: new Turns() }]));
     metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
       this.#workers.map((worker, number) => ({ labels: { worker: String(number) }, value: worker.busyMs / 1000 })),
     );
@@ -143,15 +150,30 @@ export class WorkerCompute implements Compute {
     const name = this.#deadlyPushes.isEmpty ? undefined : pushName(task);
     const isSuspect = name !== undefined && this.#deadlyPushes.isSuspect(name, this.#modules.clock.monotonicMs());
     if (isSuspect) this.#refuseDeadlyPush(name);
+    if (task.format === undefined) return this.#encodeBy(undefined, task, name, isSuspect);
+    const worker = this.#workerFor(task);
+    const { large, small } = this.#turns.get(worker)!; // each worker has its own
+    const end = await (isLarge(task) ? large : small).take();
+    try {
+      return await this.#encodeBy(worker, task, name, isSuspect);
+    } finally {
+      end();
+    }
+  }
+
+  /** `chosen` undefined: the worker is chosen when the push is sent. */
+  async #encodeBy(chosen: ComputeWorker | undefined, task: EncodeTask, name: string | undefined, isSuspect: boolean): Promise<readonly EncodedRecord[]> {
     const at = this.#memory.lend(task.pprof);
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     const copyBytes = at === undefined ? task.pprof.length : 0;
     if (copyBytes > 0) await this.#takeAside(copyBytes);
     try {
-      const worker = this.#workerFor(task);
+      const worker = chosen ?? this.#workerFor(task);
       const settings = worker.settingsNumber(task.settings);
-      const kind = isSuspect ? "alone" : inflatedBytes(task) >= APART_BYTES_MIN ? "apart" : undefined;
-      const outcome = await worker.call<PackedRecords | PartOfBody>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, kind);
+      const kind = isSuspect ? "alone" : isLarge(task) ? "apart" : undefined;
+      let outcome = await worker.call<PackedRecords | PartOfBody | HalfPush>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, kind);
+      // One step a call: what waits for the worker meanwhile goes in between.
+      while ("half" in outcome) outcome = await worker.call<PackedRecords | PartOfBody | HalfPush>({ method: "resume", push: outcome.half }, undefined, isSuspect ? "alone" : undefined);
       const packed = "refused" in outcome ? outcome.records : outcome;
       if ("refused" in outcome) task.onRefused?.(outcome.refused.map(fromPlainError));
       const records: PooledRecord[] = [];
@@ -162,7 +184,7 @@ export class WorkerCompute implements Compute {
         records.push(new PooledRecord(unpackRecord(packed, entry, this.#view), task, worker, slot, asideBytes));
       }
       if (slot !== undefined) slot.recordCount = records.length;
-      if (isSuspect) this.#deadlyPushes.clear(name);
+      if (isSuspect && name !== undefined) this.#deadlyPushes.clear(name);
       return records;
     } catch (error) {
       if (wasAtWork(error)) this.#deadlyPushes.note(name ?? pushName(task), this.#modules.clock.monotonicMs());
@@ -398,6 +420,10 @@ function busynessOf(worker: ComputeWorker): number {
 
 function wasAtWork(error: unknown): boolean {
   return error instanceof CodedError && error.code === "WORKER_LOST" && error.details["wasAtWork"] === true;
+}
+
+function isLarge(task: EncodeTask): boolean {
+  return inflatedBytes(task) >= APART_BYTES_MIN;
 }
 
 function inflatedBytes({ pprof }: EncodeTask): number {
