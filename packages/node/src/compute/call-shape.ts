@@ -59,6 +59,8 @@ export function describeCall(call: WorkerCall): string {
       return call.task.files.length === 1 ? "drawing of an uploaded file" : "drawing of the diff of two uploaded files";
     case "build":
       return `build of tenant ${call.tenant}, window ${call.windowStartMs}`;
+    case "resume":
+      return "push of a body of many profiles";
     default:
       return call.method;
   }

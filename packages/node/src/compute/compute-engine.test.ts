@@ -166,6 +166,60 @@ describe("compute engine: a body of several profiles of which some are refused",
   });
 });
 
+describe("compute engine: a body of many profiles is encoded in steps", () => {
+  const STEP_BYTES_MAX = 256 * 1024 + 4096;
+  const many = (): EncodeTask => task(otlpJson(...Array.from({ length: 800 }, (_, i) => ({ service: `s${i}`, ...(i % 500 === 7 && { stack: 9 }) }))), { labels: [], format: OTLP_JSON });
+  const open = (): ComputeEngine => new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
+  const identities = (records: readonly EncodedRecord[]): string[] => records.map(({ identity }) => Buffer.from(identity).toString("hex"));
+
+  it("each step writes no more than its bound, and with other pushes in between the records are those of one step", () => {
+    const whole = open().encode(many(), (lengthBytes) => new Uint8Array(lengthBytes));
+    const engine = open();
+    const stepBytes: number[] = [];
+    let bytes = 0;
+    const steps = engine.encodeBody(many(), OTLP_JSON, (lengthBytes) => {
+      bytes += lengthBytes;
+      return new Uint8Array(lengthBytes);
+    });
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) {
+      stepBytes.push(bytes);
+      bytes = 0;
+      const between = engine.encode(task(`main;between-${stepBytes.length} 1\n`), (lengthBytes) => new Uint8Array(lengthBytes));
+      engine.insertRows(1, between.rows);
+    }
+    expect(stepBytes.length).greaterThan(2);
+    expect(Math.max(...stepBytes)).lessThan(STEP_BYTES_MAX);
+    expect(identities(step.value.records)).deep.equal(identities(whole.records));
+    expect(step.value.refused?.map(({ message }) => message)).deep.equal(whole.refused?.map(({ message }) => message));
+    engine.insertRows(1, step.value.rows);
+    expect(engine.datasetCount).equal(798 + 1);
+  });
+
+  it("a generation that ends between two steps takes none of the rows that come later, and those from before are dropped with it", () => {
+    const engine = open();
+    const steps = engine.encodeBody(many(), OTLP_JSON, (lengthBytes) => new Uint8Array(lengthBytes));
+    steps.next();
+    engine.drop(1);
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
+    const firstLate = step.value.rows.indexOf(0);
+    expect(firstLate).greaterThan(0);
+    expect(step.value.rows.slice(firstLate).every((row) => row === 0)).equal(true);
+    engine.releaseRows(step.value.rows);
+    expect(engine.datasetCount).equal(0);
+  });
+
+  it("a body that is given up half way leaves no row", () => {
+    const engine = open();
+    const steps = engine.encodeBody(many(), OTLP_JSON, (lengthBytes) => new Uint8Array(lengthBytes));
+    steps.next();
+    expect(engine.datasetCount).greaterThan(100);
+    steps.return({ records: [], rows: [] });
+    expect(engine.datasetCount).equal(0);
+  });
+});
+
 describe("compute engine: gzip", () => {
   const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
   const given = task(Array.from({ length: 2000 }, (_, i) => `main;work-${i} 1\n`).join(""));

@@ -105,64 +105,84 @@ export class ComputeEngine {
 
   /** `room` returns memory for a record's bytes. It is called after the pprof was read, so it may return the memory that holds the pprof. */
   encode(task: EncodeTask, room: (lengthBytes: number) => Uint8Array): EncodedPush {
+    if (task.format !== undefined) return wholeOf(this.encodeBody(task, task.format, room));
     const rows: number[] = [];
-    const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings, generation } = task;
-    const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#preIntern(generation, record, view));
+    const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings } = task;
     try {
-      if (task.format !== undefined) return this.#encodeBody(task, task.format, { room, onRecord }, rows);
       const nonce = this.#modules.random.bytes(16);
       // Fields are named one by one, here and along this path: an object spread makes V8 create a hidden class a push.
       const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits: settings, window: settings, recordVersion: settings.recordVersion };
-      return { records: encodePush(input, { room, onRecord }), rows };
+      return { records: encodePush(input, this.#use(task, room, rows)), rows };
     } catch (error) {
       this.releaseRows(rows);
       throw error;
     }
   }
 
+  #use({ generation }: EncodeTask, room: RecordUse["room"], rows: number[]): RecordUse {
+    return { room, onRecord: (record, view) => void rows.push(this.#preIntern(generation, record, view)) };
+  }
+
   /**
-   * Encodes each profile of a body in another format than pprof. The key of each tells it from the others of the body. Where the format keeps the rest,
+   * Encodes each profile of a body in another format than pprof, in steps: a body of 16 MB may have thousands of profiles, and other pushes go in
+   * between. Each step takes some STEP_BYTES of pprofs and records, and one profile more at most. Whoever ends early calls `return`.
+   *
+   * The key of each profile tells it from the others of the body. Where the format keeps the rest,
    * a profile that is refused leaves no record and no row (each goes to `rows`), and the body is refused only where all of its profiles are.
    * Those of one name are the series of one profile that the client sent: it is told as refused once, with the sentence of the first of them.
    */
-  #encodeBody(task: EncodeTask, format: BodyFormat, use: RecordUse, rows: number[]): EncodedPush {
+  *encodeBody(task: EncodeTask, format: BodyFormat, room: (lengthBytes: number) => Uint8Array): Generator<undefined, EncodedPush> {
     const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, settings } = task;
+    const rows: number[] = [];
+    const use = this.#use(task, room, rows);
     const records: EncodedRecord[] = [];
-    const body = readFormat(format, this.#inflate(task), { labels, limits: settings, fallbackTimeNs });
-    const refused = new Map<string, CodedError>();
-    let recordBytes = 0;
-    let keptCount = 0;
-    let index = 0;
-    for (const profile of body.profiles) {
-      const sizeBytesMax = settings.profileSizeBytesMax;
-      const rowCount = rows.length;
-      try {
-        if (sizeBytesMax > 0 && profile.pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
-        const key = keyInBody(idempotencyKey, index);
-        const nonce = this.#modules.random.bytes(16);
-        const encoded = encodePush({ tenant, labels: profile.labels, pprof: profile.pprof, profileId, fallbackTimeNs, idempotencyKey: key, nonce, nowMs, ingest: profile.ingest, limits: settings, window: settings, recordVersion: settings.recordVersion }, use);
-        for (const record of encoded) {
-          recordBytes += record.bytes.length;
-          records.push(record);
+    let isWhole = false;
+    try {
+      const body = readFormat(format, this.#inflate(task), { labels, limits: settings, fallbackTimeNs });
+      const refused = new Map<string, CodedError>();
+      let recordBytes = 0;
+      let stepBytes = 0;
+      let keptCount = 0;
+      let index = 0;
+      for (const profile of body.profiles) {
+        if (stepBytes >= STEP_BYTES) {
+          stepBytes = 0;
+          yield;
         }
-        keptCount++;
-      } catch (thrown) {
-        // What is short of memory is short of it for the other profiles, too: only a refusal of this profile leaves them.
-        if (body.keepsRest !== true || !(thrown instanceof CodedError) || thrown.kind !== "invalid_argument") throw thrown;
-        this.releaseRows(rows.splice(rowCount));
-        const name = profile.name ?? `profile ${index}`;
-        if (!refused.has(name)) refused.set(name, namedRefusal(name, thrown));
+        stepBytes += PROFILE_STEP_BYTES + profile.pprof.length;
+        const sizeBytesMax = settings.profileSizeBytesMax;
+        const rowCount = rows.length;
+        try {
+          if (sizeBytesMax > 0 && profile.pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
+          const key = keyInBody(idempotencyKey, index);
+          const nonce = this.#modules.random.bytes(16);
+          const encoded = encodePush({ tenant, labels: profile.labels, pprof: profile.pprof, profileId, fallbackTimeNs, idempotencyKey: key, nonce, nowMs, ingest: profile.ingest, limits: settings, window: settings, recordVersion: settings.recordVersion }, use);
+          for (const record of encoded) {
+            recordBytes += record.bytes.length;
+            stepBytes += record.bytes.length;
+            records.push(record);
+          }
+          keptCount++;
+        } catch (thrown) {
+          // What is short of memory is short of it for the other profiles, too: only a refusal of this profile leaves them.
+          if (body.keepsRest !== true || !(thrown instanceof CodedError) || thrown.kind !== "invalid_argument") throw thrown;
+          this.releaseRows(rows.splice(rowCount));
+          const name = profile.name ?? `profile ${index}`;
+          if (!refused.has(name)) refused.set(name, namedRefusal(name, thrown));
+        }
+        if (recordBytes > BODY_RECORD_BYTES_MAX) {
+          throw refusal("profile_size_limit", `the body's first ${index + 1} profiles take more than ${BODY_RECORD_BYTES_MAX} bytes: record for a shorter time, or with fewer labels`);
+        }
+        index++;
       }
-      if (recordBytes > BODY_RECORD_BYTES_MAX) {
-        throw refusal("profile_size_limit", `the body's first ${index + 1} profiles take more than ${BODY_RECORD_BYTES_MAX} bytes: record for a shorter time, or with fewer labels`);
-      }
-      index++;
+      const all = [...(body.refused ?? []), ...refused.values()];
+      const [first] = all;
+      if (first !== undefined && keptCount === 0) throw all.length === 1 ? first : allRefused(all);
+      isWhole = true;
+      return first === undefined ? { records, rows } : { records, rows, refused: all };
+    } finally {
+      if (!isWhole) this.releaseRows(rows);
     }
-    const all = [...(body.refused ?? []), ...refused.values()];
-    const [first] = all;
-    if (first === undefined) return { records, rows };
-    if (keptCount === 0) throw all.length === 1 ? first : allRefused(all);
-    return { records, rows, refused: all };
   }
 
   insert(generation: Generation, records: readonly InsertedRecord[]): void {
@@ -328,6 +348,18 @@ export class ComputeEngine {
     return datasets.values();
   }
 }
+
+function wholeOf(steps: Generator<undefined, EncodedPush>): EncodedPush {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Bytes of pprofs and records of one step of a body: some 10 to 20 ms. */
+const STEP_BYTES = 256 * 1024;
+/** What a profile costs beside its bytes, in bytes that cost as much: thousands of empty ones take time, too. */
+const PROFILE_STEP_BYTES = 1024;
 
 /** Refusals that one error tells of; the others are only counted. */
 const REFUSALS_TOLD_MAX = 20;

@@ -194,7 +194,8 @@ export class ComputeWorker {
   call<T>(call: WorkerCall, signal?: AbortSignal, kind: CallKind = kindOf(call)): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(queryCanceled());
-    if (this.#load >= QUEUE_MAX) {
+    // A push that has begun goes on: it holds memory until it has ended.
+    if (this.#load >= QUEUE_MAX && !isResume(call)) {
       return Promise.reject(unavailable("COMPUTE_BUSY", `${QUEUE_MAX} tasks wait for a worker thread already: send less or add cores`));
     }
     const isHeld = !this.#isWhole && needsRows(call);
@@ -314,6 +315,7 @@ export class ComputeWorker {
       if (pending.hasEnded) continue;
       if (pending.reject === this.#onPostFailed) this.#end(pending);
       else if (isInsert(pending.call)) this.#refuse(pending, workerLost(end.message, false)); // a page of the last read-back: all pages are read again
+      else if (isResume(pending.call)) this.#refuse(pending, workerLost(end.message, false)); // what it had begun went with the thread
       else if (isPush(pending.call) && !known.has(pending.call[2])) this.#refuse(pending, workerLost(end.message, false));
       else if (needsRows(pending.call)) this.#held.push(pending);
       else this.#requeue(pending);
@@ -482,7 +484,11 @@ function ignore(): void {}
 
 function kindOf(call: WorkerCall): CallKind {
   if (isQuery(call)) return isListing(call) ? "listing" : "scan";
-  return !isPush(call) && call.method === "build" ? "apart" : "short";
+  return !isPush(call) && (call.method === "build" || call.method === "resume") ? "apart" : "short";
+}
+
+function isResume(call: WorkerCall): boolean {
+  return !isPush(call) && call.method === "resume";
 }
 
 function isInsert(call: WorkerCall): boolean {

@@ -106,6 +106,25 @@ describe("worker compute", () => {
     expect(await codeOf(compute.encode({ ...task, pprof: otlpJson({ service: "dangling", stack: 9 }) }))).to.equal("PROFILE_MALFORMED");
   });
 
+  it("a push goes in between the steps of a body of many profiles, a second such body waits for the first, and all are whole", async () => {
+    await compute.stop();
+    compute = new WorkerCompute(
+      { workerCount: 1, openDatasetBytesMax: 2 ** 20, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+      { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
+    );
+    const body = (name: string): EncodeTask => ({ ...pushOf(1, "shop", 0), labels: [], pprof: otlpJson(...Array.from({ length: 600 }, (_, i) => ({ service: `${name}-${i}` }))), format: OTLP_JSON });
+    const ended: string[] = [];
+    const encode = async (name: string, task: EncodeTask): Promise<readonly EncodedRecord[]> => {
+      const records = await compute.encode(task);
+      ended.push(name);
+      return records;
+    };
+    const all = await Promise.all([encode("first body", body("first")), encode("second body", body("second")), encode("push", taskOf({ number: 1 }))]);
+    expect(ended).to.deep.equal(["push", "first body", "second body"]);
+    expect(all.map((records) => new Set(records.map(({ service }) => service)).size)).to.deep.equal([600, 600, 1]);
+    for (const records of all) compute.release(records);
+  });
+
   describe("pushes that fit into no slot", () => {
     /** Some 100 kB of pprof, and a record of about as much. */
     const large = (number: number): EncodeTask => taskOf({ number, frameCount: 1500 });

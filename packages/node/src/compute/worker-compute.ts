@@ -24,9 +24,10 @@ import { DeadlyCalls } from "./deadly-calls.ts";
 import type { ComputeWorker, WorkerDeath } from "./compute-worker.ts";
 import { workerOf } from "./worker-of.ts";
 import { RECORD_ENTRIES, fromPlainError, isPush, isQuery, isRowOf, packPush, unpackRecord } from "./worker-protocol.ts";
-import type { PackedRecords, PartOfBody, UnpackedRecord } from "./worker-protocol.ts";
+import type { HalfPush, PackedRecords, PartOfBody, UnpackedRecord } from "./worker-protocol.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { isLargeProfile, LargeSlots } from "./large-slots.ts";
+import { Mutex } from "./mutex.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { nodeThreads } from "./node-threads.ts";
@@ -119,6 +120,11 @@ export class WorkerCompute implements Compute {
   readonly #deadlyPushes = new DeadlyCalls();
   /** The scan that made each partial: part of the shape of its merge. */
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
+  /**
+   * Bodies in other formats than pprof are encoded in steps, and take turns: of each worker one large body and one small one are under way, which
+   * bounds the memory of what is half read. So a small one never waits for a large one.
+   */
+  readonly #bodies: ReadonlyMap<ComputeWorker, { readonly large: Mutex; readonly small: Mutex }>;
   #building: Promise<unknown> = Promise.resolve();
 
   constructor({ workerCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, slotCount, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
@@ -137,6 +143,7 @@ export class WorkerCompute implements Compute {
     });
     this.#workers = this.#supervisors.map(({ worker }) => worker);
     this.#large = new Map(this.#workers.map((worker) => [worker, new LargeSlots(1)]));
+    this.#bodies = new Map(this.#workers.map((worker) => [worker, { large: new Mutex(), small: new Mutex() }]));
     metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
       this.#workers.map((worker, number) => ({ labels: { worker: String(number) }, value: worker.busyMs / 1000 })),
     );
@@ -147,20 +154,35 @@ export class WorkerCompute implements Compute {
     const name = this.#deadlyPushes.isEmpty ? undefined : pushName(task);
     const isSuspect = name !== undefined && this.#deadlyPushes.isSuspect(name, this.#modules.clock.monotonicMs());
     if (isSuspect) this.#refuseDeadlyPush(name);
+    if (task.format === undefined) return this.#encodeBy(undefined, task, name, isSuspect);
+    const worker = this.#workerFor(task);
+    const { large, small } = this.#bodies.get(worker)!; // each worker has its own
+    const end = await (isLarge(task) ? large : small).lock();
+    try {
+      return await this.#encodeBy(worker, task, name, isSuspect);
+    } finally {
+      end();
+    }
+  }
+
+  /** `chosen` undefined: the worker is chosen when the push is sent. */
+  async #encodeBy(chosen: ComputeWorker | undefined, task: EncodeTask, name: string | undefined, isSuspect: boolean): Promise<readonly EncodedRecord[]> {
     const at = this.#memory.lend(task.pprof);
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     const copyBytes = at === undefined ? task.pprof.length : 0;
     if (copyBytes > 0) await this.#takeAside(copyBytes);
     let large: { readonly slots: LargeSlots; readonly copy: Uint8Array } | undefined;
     try {
-      const worker = this.#workerFor(task);
+      const worker = chosen ?? this.#workerFor(task);
       if (at === undefined && isLargeProfile(task.pprof)) {
         const slots = this.#large.get(worker)!; // each worker has its own
         large = { slots, copy: await slots.lend(task.pprof) };
       }
       const settings = worker.settingsNumber(task.settings);
-      const kind = isSuspect ? "alone" : inflatedBytes(task) >= APART_BYTES_MIN ? "apart" : undefined;
-      const outcome = await worker.call<PackedRecords | PartOfBody>(packPush(task, at ?? large?.copy ?? sharedCopy(task.pprof), settings), undefined, kind);
+      const kind = isSuspect ? "alone" : isLarge(task) ? "apart" : undefined;
+      let outcome = await worker.call<PackedRecords | PartOfBody | HalfPush>(packPush(task, at ?? large?.copy ?? sharedCopy(task.pprof), settings), undefined, kind);
+      // One step a call: what waits for the worker meanwhile goes in between.
+      while ("half" in outcome) outcome = await worker.call<PackedRecords | PartOfBody | HalfPush>({ method: "resume", push: outcome.half }, undefined, isSuspect ? "alone" : undefined);
       const packed = "refused" in outcome ? outcome.records : outcome;
       if ("refused" in outcome) task.onRefused?.(outcome.refused.map(fromPlainError));
       const records: PooledRecord[] = [];
@@ -171,7 +193,7 @@ export class WorkerCompute implements Compute {
         records.push(new PooledRecord(unpackRecord(packed, entry, this.#view), task, worker, slot, asideBytes));
       }
       if (slot !== undefined) slot.recordCount = records.length;
-      if (isSuspect) this.#deadlyPushes.clear(name);
+      if (isSuspect && name !== undefined) this.#deadlyPushes.clear(name);
       return records;
     } catch (error) {
       if (wasAtWork(error)) this.#deadlyPushes.note(name ?? pushName(task), this.#modules.clock.monotonicMs());
@@ -408,6 +430,10 @@ function busynessOf(worker: ComputeWorker): number {
 
 function wasAtWork(error: unknown): boolean {
   return error instanceof CodedError && error.code === "WORKER_LOST" && error.details["wasAtWork"] === true;
+}
+
+function isLarge(task: EncodeTask): boolean {
+  return inflatedBytes(task) >= APART_BYTES_MIN;
 }
 
 function inflatedBytes({ pprof }: EncodeTask): number {

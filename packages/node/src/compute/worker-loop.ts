@@ -8,13 +8,14 @@ import { assert, sharedBytes, unreachable, WORD_BYTES } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { Interrupt, pushMemoryBytes } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
+import type { EncodedPush } from "./compute-engine.ts";
 import { drawFiles } from "./draw-files.ts";
 import { mergeAnswer } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { workerOf } from "./worker-of.ts";
-import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, toPlainError, unpackPush } from "./worker-protocol.ts";
-import type { PackedPush, PackedRecords, PartOfBody, WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart } from "./worker-protocol.ts";
+import { cancelCell, firstHalfOf, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, toPlainError, unpackPush, workerLost } from "./worker-protocol.ts";
+import type { HalfPush, PackedPush, PackedRecords, PartOfBody, WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart } from "./worker-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./buffer-pool.ts";
 import { HeldHeap, MemoryGuard } from "./memory-guard.ts";
 import type { GuardedHeap } from "./memory-guard.ts";
@@ -41,12 +42,16 @@ export class WorkerLoop {
   readonly #engine: ComputeEngine;
   readonly #settings = new Map<number, EncodeSettings>();
   readonly #slices: SlicedWork<WorkerBatch>;
+  /** Pushes that are done in part, by number: two at most, since worker-compute.ts lets bodies take turns (mutex.ts), each with its body and tables. */
+  readonly #half = new Map<number, Generator<undefined, EncodedPush>>();
+  #nextHalf: number;
   /** Guards the query at the bottom of the stack. What a listing allocates between two of its slices counts as the query's own. */
   #guard: MemoryGuard | undefined;
 
   constructor(start: WorkerStart, world: WorkerWorld) {
     const { worker, workerCount, epoch, openBytesMax } = start;
     this.#start = start;
+    this.#nextHalf = firstHalfOf(epoch);
     this.#world = world;
     this.#heap = new HeldHeap(world.heap);
     this.#engine = new ComputeEngine({ openBytesMax }, { random: world.random, isMine: (record) => workerOf(record, workerCount) === worker, firstRow: firstRowOf(epoch) });
@@ -65,6 +70,7 @@ export class WorkerLoop {
     this.#world.onCall(call);
     try {
       if (isPush(call)) return this.#encode(call);
+      if (call.method === "resume") return this.#resume(call.push);
       const value = this.#run(batch, call);
       return value === undefined ? undefined : { value };
     } catch (thrown) {
@@ -72,7 +78,7 @@ export class WorkerLoop {
     }
   }
 
-  #run(batch: number, call: Exclude<WorkerCall, PackedPush>): unknown {
+  #run(batch: number, call: Exclude<WorkerCall, PackedPush | { readonly method: "resume" }>): unknown {
     const engine = this.#engine;
     switch (call.method) {
       case "settings":
@@ -135,7 +141,7 @@ export class WorkerLoop {
   }
 
   /** The records lie where the pprof lay, as far as they fit. */
-  #encode(push: PackedPush): PackedRecords | { readonly value: PartOfBody } {
+  #encode(push: PackedPush): WorkerOutcome {
     const { shared, recordBytesMax } = this.#start;
     const [place] = push;
     const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), this.#settingsOf);
@@ -150,7 +156,27 @@ export class WorkerLoop {
       next += Math.ceil(lengthBytes / WORD_BYTES) * WORD_BYTES; // each begins with a word
       return new Uint8Array(shared, at, lengthBytes);
     };
-    const encoded = this.#engine.encode(task, room);
+    if (task.format === undefined) return this.#packed(this.#engine.encode(task, room));
+    return this.#goOn(this.#nextHalf++, this.#engine.encodeBody(task, task.format, room));
+  }
+
+  #resume(number: number): WorkerOutcome {
+    const steps = this.#half.get(number);
+    if (steps === undefined) throw workerLost("the one before had begun the body", false);
+    this.#half.delete(number);
+    return this.#goOn(number, steps);
+  }
+
+  /** Does a step of a push, and keeps what is left of it. */
+  #goOn(number: number, steps: Generator<undefined, EncodedPush>): WorkerOutcome {
+    const step = steps.next();
+    if (step.done === true) return this.#packed(step.value);
+    this.#half.set(number, steps);
+    return { value: { half: number } satisfies HalfPush };
+  }
+
+  #packed(encoded: EncodedPush): PackedRecords | { readonly value: PartOfBody } {
+    const { shared } = this.#start;
     const records = packRecords(encoded, (bytes) => (bytes.buffer === shared ? bytes.byteOffset : bytes));
     return encoded.refused === undefined ? records : { value: { records, refused: encoded.refused.map(toPlainError) } };
   }

@@ -12,6 +12,8 @@ import type { BuiltDataset, DrawTask, EncodeSettings, EncodeTask, Finished, Fini
 
 export type WorkerCall =
   | PackedPush
+  /** Goes on with a push whose outcome was `HalfPush`. The outcome is that of the push, or `HalfPush` once more. */
+  | { readonly method: "resume"; readonly push: number }
   /** Pushes name these settings by this number from now on. With `isFirst` all settings before are forgotten. */
   | { readonly method: "settings"; readonly number: number; readonly settings: EncodeSettings; readonly isFirst: boolean }
   | { readonly method: "insert"; readonly generation: Generation; readonly records: readonly InsertedRecord[] }
@@ -34,12 +36,17 @@ export type WorkerBatch = readonly [number: number, ...calls: readonly WorkerCal
 export type WorkerReply = readonly [number: number, ...outcomes: readonly WorkerOutcome[]];
 
 /** Undefined: the call is done and returns nothing. */
-export type WorkerOutcome = PackedRecords | { readonly value: PartOfBody } | { readonly value: unknown } | { readonly error: PlainError } | undefined;
+export type WorkerOutcome = PackedRecords | { readonly value: PartOfBody | HalfPush } | { readonly value: unknown } | { readonly error: PlainError } | undefined;
 
 /** The records of a body of which some profiles were refused. */
 export interface PartOfBody {
   readonly records: PackedRecords;
   readonly refused: readonly PlainError[];
+}
+
+/** The push is a body of many profiles, of which the worker has encoded some: it is asked to go on, so that other calls get their turn. */
+export interface HalfPush {
+  readonly half: number;
 }
 
 export function isPush(call: WorkerCall): call is PackedPush {
@@ -73,7 +80,7 @@ export function countOutcome(outcome: WorkerOutcome): void {
   if (outcome === undefined) return;
   if (isRecords(outcome)) return countRecords(outcome);
   if ("error" in outcome || outcome.value === undefined) return;
-  const value = outcome.value as Finished | ScanPartial | PartOfBody | readonly BuiltDataset[]; // as worker-loop.ts answers each method
+  const value = outcome.value as Finished | ScanPartial | PartOfBody | HalfPush | readonly BuiltDataset[]; // as worker-loop.ts answers each method
   if (typeof value === "object" && "refused" in value) countRecords(value.records);
   else if (Array.isArray(value)) for (const { sections } of value as readonly BuiltDataset[]) for (const { raw } of sections) countShared(raw);
   else if ("bytes" in value) countShared(value.bytes);
@@ -204,6 +211,11 @@ export function recordsTooLarge(recordBytesMax: number): CodedError {
 
 /** A thread starts within some 0.1 s; whole seconds are what `Retry-After` knows. */
 const RETRY_AFTER_SECONDS = 1;
+
+/** The number of the first push of a thread that is done in steps: no thread takes one of a dead thread for its own. */
+export function firstHalfOf(epoch: number): number {
+  return epoch * ROWS_AN_EPOCH + 1;
+}
 
 /** `wasAtWork`: the worker that died had begun the call. */
 export function workerLost(message: string, wasAtWork: boolean): CodedError {

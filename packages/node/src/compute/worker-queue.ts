@@ -5,7 +5,8 @@
  * and the worker does it between two slices of the scan (sliced-work.ts). Five kinds of calls:
  *
  *   short     pushes, inserts, releases, drops            up to BATCH_CALLS_MAX in a batch
- *   apart     one step of a build, or a large push        a batch of its own, in its place among the short calls
+ *   apart     one step of a build or of a body           a batch of its own, in its place among the short calls
+ *             of many profiles, or a large push
  *   listing   a scan of labels, its merge, its print      one at a time; it may run between two slices of another query
  *   scan      every other call of a query                 one at a time; it never runs on top of a listing
  *   alone     a push or a page that may have ended a worker: nothing is sent beside it, which shows what the next worker dies of
