@@ -313,8 +313,14 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     } else {
       response.end(bytes);
     }
-    // In most cases the kernel has taken everything by now.
-    if (response.writableLength > 0) this.#watch(bytes.length);
+    // In most cases the kernel has taken everything by now. Over HTTP/2 it gets it at the end of this turn of the event loop.
+    if (response.writableLength === 0) return;
+    if (this.#request.httpVersion !== "2.0") this.#watch(bytes.length);
+    else void this.#host.clock.nextTurn().then(() => this.#watchRest(bytes.length));
+  }
+
+  #watchRest(sizeBytes: number): void {
+    if (this.#response.writableLength > 0 && !this.#isEnded) this.#watch(sizeBytes);
   }
 
   /** The connection stays open after the reply. */
