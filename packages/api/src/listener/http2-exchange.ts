@@ -211,9 +211,15 @@ export class Http2Response implements OutgoingResponse {
     if (!this.#isRequestWhole) void this.#clock.nextTurn().then(() => this.#leaveRest());
   }
 
-  /** The client need not send the rest of its request (RFC 9113, 8.1). Node.js waits for the end of the reply first. */
+  /**
+   * The client need not send the rest of its request (RFC 9113, 8.1), which it is told behind the reply. Not before: Node.js sends no reset of a stream that was
+   * closed, so that a reply which is cut off later would never end for its client, and it frees bytes that the session still sends, which ends the process.
+   */
   #leaveRest(): void {
-    if (!this.#isRequestWhole) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    const stream = this.#stream;
+    if (this.#isRequestWhole) return;
+    if (stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR);
+    else stream.once("finish", () => this.#leaveRest());
   }
 
   get #isRequestWhole(): boolean {

@@ -409,6 +409,24 @@ describe("HTTP/2", () => {
       expect(await api.metrics.text()).to.match(/pyromesh_reply_bytes 0/);
     });
 
+    // The stream was closed with the reply, and a closed stream is not reset: the client waited for good, and Node.js could end with freed memory in its hands.
+    for (const limits of [{}, { replyBytesInFlightMax: 1 }]) {
+      it(`a short reply that cannot be sent is cut off, also where the request goes on, ${"replyBytesInFlightMax" in limits ? "at once without memory" : "after the time for readers"}`, async () => {
+        await open({ push: () => Promise.resolve({ status: 200, headers: {}, body: "stored" }), limits });
+        session = connectHttp2(api.url, { settings: { initialWindowSize: 0 } });
+        const stream = session.request({ ":method": "POST", ":path": "/ingest" });
+        stream.on("error", () => {});
+        const reset = new Promise((resolve) => stream.on("close", () => resolve(stream.rstCode)));
+        await new Promise((resolve) => stream.once("response", resolve));
+        for (let second = 0; second < 80; second++) {
+          await new Promise((resolve) => session!.ping(resolve as () => void));
+          api.clock.advance(500);
+        }
+        expect(await reset).to.equal(constants.NGHTTP2_CANCEL);
+        expect(await api.metrics.text()).to.match(/pyromesh_reply_bytes 0/);
+      });
+    }
+
     it("a client that does not read its reply is cut off, and its other requests go on", async () => {
       const body = "x".repeat(3_000_000);
       await open({ push: () => Promise.resolve({ status: 200, headers: { "content-type": "text/plain" }, body }) });
