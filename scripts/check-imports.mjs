@@ -43,7 +43,7 @@ const MAY_IMPORT = {
  * them and may use all; only a room after "." may use these files. Tests and `testing` folders are free.
  */
 const ROOMS = {
-  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "jfr", "otlp", "formats", "record", "graph", "scan", "files"],
+  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "jfr", "otlp", "scraped", "formats", "record", "graph", "scan", "files"],
   head: ["entries", "store", "disk", "state", "recovery"],
   block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "rpc", "read", "write", "admin", "listener"],
@@ -118,7 +118,7 @@ const MODULE_STATE = {
 /** Entry of a thread -> files that it must not load: every thread has its own copy of each module in memory. */
 const MUST_NOT_LOAD = {
   "packages/node/src/compute/compute.worker.ts": /^packages\/((ring|gossip|head|scrape)\/|block\/src\/(bucket|listing|catalog|objects)\/|api\/src\/(bodies|rpc|read|write|admin|listener)\/)/,
-  "packages/node/src/serve.ts": /^packages\/(profile\/src\/((jfr|otlp|files)\/|formats\/formats\.ts)|node\/src\/compute\/compute-engine\.ts)/,
+  "packages/node/src/serve.ts": /^packages\/(profile\/src\/((jfr|otlp|scraped|files)\/|formats\/formats\.ts)|node\/src\/compute\/compute-engine\.ts)/,
 };
 
 const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { gzipSync } from "node:zlib";
-import { Profile } from "pprof-format";
+import { Label, Profile } from "pprof-format";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import { PprofWriter } from "../pprof/pprof-write.ts";
 import { expectedSums } from "../testing/pprof-oracle.ts";
@@ -115,6 +115,40 @@ describe("scraped pprof", () => {
         expect(Object.fromEntries([...sums].sort())).deep.equal(Object.fromEntries([...expected].sort()));
       }),
     );
+  });
+
+  it("a location of 10,000 lines with a name of a megabyte has its difference, as any other", () => {
+    const at = (value: number): Uint8Array => {
+      const profile = Profile.decode(heap({ ["x".repeat(1 << 20)]: [value, value, 0, 0] }));
+      const [line] = profile.location[0]!.line;
+      profile.location[0]!.line = Array.from({ length: 10_000 }, () => line!);
+      return new Uint8Array(profile.encode());
+    };
+    const [profile] = readScraped(at(9), { timeNs: 5n, counters: { before: at(4) } }, CONTEXT).profiles;
+    expect(Profile.decode(profile!.pprof).sample.map(({ value }) => value.map(Number))).deep.equal([[5, 5, 0, 0]]);
+  });
+
+  it("samples whose labels have a text of a megabyte, 10,000 times, have their difference, as any other", () => {
+    const at = (value: number): Uint8Array => {
+      const profile = Profile.decode(heap({ main: [value, value, 0, 0] }));
+      const key = profile.stringTable.dedup("k");
+      const str = profile.stringTable.dedup("x".repeat(1 << 20));
+      profile.sample[0]!.label = Array.from({ length: 10_000 }, () => new Label({ key, str }));
+      return new Uint8Array(profile.encode());
+    };
+    const [profile] = readScraped(at(9), { timeNs: 5n, counters: { before: at(4) } }, CONTEXT).profiles;
+    expect(Profile.decode(profile!.pprof).sample.map(({ value }) => value.map(Number))).deep.equal([[5, 5, 0, 0]]);
+  });
+
+  it("names that hold line breaks stay apart", () => {
+    const at = (second: number): Uint8Array => {
+      const writer = new PprofWriter({ sampleTypes: HEAP.slice(0, 1), periodType: { type: "space", unit: "bytes" }, period: 1, timeNs: 1n, durationNs: 0n });
+      writer.sample([writer.frame("a\nb", "c", 3)], [1]);
+      writer.sample([writer.frame("a", "b\nc", 3)], [second]);
+      return writer.finish();
+    };
+    const [profile] = readScraped(at(9), { timeNs: 5n, counters: { before: at(4) } }, CONTEXT).profiles;
+    expect(Profile.decode(profile!.pprof).sample.map(({ locationId, value }) => [locationId.map(Number), value.map(Number)])).deep.equal([[[2], [5]]]);
   });
 
   it("what is cut off anywhere, and noise, is refused or read, and never throws anything else", () => {
