@@ -26,7 +26,8 @@ import { workerOf } from "./worker-of.ts";
 import { RECORD_ENTRIES, fromPlainError, isPush, isQuery, isRowOf, packPush, unpackRecord } from "./worker-protocol.ts";
 import type { HalfPush, PackedRecords, PartOfBody, UnpackedRecord } from "./worker-protocol.ts";
 import { BufferPool } from "./buffer-pool.ts";
-import { isLargeProfile, LargeSlots } from "./large-slots.ts";
+import { isLargeProfile, LargeSlot } from "./large-slot.ts";
+import type { LentSlot } from "./large-slot.ts";
 import { Mutex } from "./mutex.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
@@ -112,7 +113,7 @@ export class WorkerCompute implements Compute {
   readonly #workers: ComputeWorker[];
   readonly #memory: BufferPool;
   /** One slot for each worker, so that large profiles for one worker keep none from another. */
-  readonly #large: ReadonlyMap<ComputeWorker, LargeSlots>;
+  readonly #large: ReadonlyMap<ComputeWorker, LargeSlot>;
   /** Bounds what lies in no slot of the buffer pool. */
   readonly #aside: MemoryBudget;
   readonly #deadly = new DeadlyCalls();
@@ -142,7 +143,7 @@ export class WorkerCompute implements Compute {
       return new WorkerSupervisor({ worker, workerCount, openBytesMax: openDatasetBytesMax, shared, heapMb, outsideBytesMax, recordBytesMax }, { threads, clock, logger, restarts, onHopeless, onDeath });
     });
     this.#workers = this.#supervisors.map(({ worker }) => worker);
-    this.#large = new Map(this.#workers.map((worker) => [worker, new LargeSlots(1)]));
+    this.#large = new Map(this.#workers.map((worker) => [worker, new LargeSlot()]));
     this.#bodies = new Map(this.#workers.map((worker) => [worker, { large: new Mutex(), small: new Mutex() }]));
     metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
       this.#workers.map((worker, number) => ({ labels: { worker: String(number) }, value: worker.busyMs / 1000 })),
@@ -171,13 +172,10 @@ export class WorkerCompute implements Compute {
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     const copyBytes = at === undefined ? task.pprof.length : 0;
     if (copyBytes > 0) await this.#takeAside(copyBytes);
-    let large: { readonly slots: LargeSlots; readonly copy: Uint8Array } | undefined;
+    let large: LentSlot | undefined;
     try {
       const worker = chosen ?? this.#workerFor(task);
-      if (at === undefined && isLargeProfile(task.pprof)) {
-        const slots = this.#large.get(worker)!; // each worker has its own
-        large = { slots, copy: await slots.lend(task.pprof) };
-      }
+      if (at === undefined && isLargeProfile(task.pprof)) large = await this.#large.get(worker)!.lend(task.pprof); // each worker has its own
       const settings = worker.settingsNumber(task.settings);
       const kind = isSuspect ? "alone" : isLarge(task) ? "apart" : undefined;
       let outcome = await worker.call<PackedRecords | PartOfBody | HalfPush>(packPush(task, at ?? large?.copy ?? sharedCopy(task.pprof), settings), undefined, kind);
@@ -200,7 +198,7 @@ export class WorkerCompute implements Compute {
       throw error;
     } finally {
       this.#aside.give(copyBytes);
-      large?.slots.takeBack(large.copy);
+      large?.giveBack();
       // Safe where the worker died, too: its calls are refused only after its thread is gone, and nothing writes to the slot then.
       if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
     }

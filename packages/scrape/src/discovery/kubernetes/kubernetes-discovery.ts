@@ -7,12 +7,12 @@ import { messageOf, retryDelayMs, unreachable } from "@pyromesh/base";
 import type { Timer } from "@pyromesh/base";
 import type { KubernetesConfig, KubernetesSelector } from "../../config/scrape-config.ts";
 import type { Discovery, DiscoveryModules, TargetGroup } from "../discovery.ts";
+import { SourceHealth } from "../source-health.ts";
 import { ApiClient, apiServerOf, OWN_NAMESPACE_FILE } from "./api-client.ts";
 import { endpointsGroup, endpointSliceGroup, podKeysOf, serviceKeyOf } from "./endpoint-groups.ts";
 import type { Related } from "./endpoint-groups.ts";
 import { objectKey, readEndpoints, readEndpointSlice, readPod, readService } from "./objects.ts";
 import type { Endpoints, EndpointSlice, ObjectMeta, Pod, Service } from "./objects.ts";
-import { SourceHealth } from "../source-health.ts";
 import { podGroup } from "./pod-groups.ts";
 import { ResourceWatch } from "./resource-watch.ts";
 
